@@ -1,0 +1,156 @@
+"""What all records share: frozen msgspec structs, TOML in and out, and errors that say law, value and place."""
+
+import difflib
+import re
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from fvsearch.errors import ConfigError
+
+T = TypeVar("T")
+
+
+class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A frozen record: its fields are its constructor's arguments and nothing derived. Subclasses say `kw_only=True` (not inherited)."""
+
+
+def require_at_least(minimum: float, record: Record, *names: str) -> None:
+    """The law that each named field is at least `minimum`.
+
+    Raises:
+        ConfigError: One is not.
+    """
+    for name in names:
+        value = getattr(record, name)
+        if value is not None and not value >= minimum:
+            raise ConfigError(f"`{name}` must be at least {minimum}, but got {value}")
+
+
+def require_fraction(record: Record, *names: str) -> None:
+    """The law that each named field lies in [0, 1).
+
+    Raises:
+        ConfigError: One does not.
+    """
+    for name in names:
+        value = getattr(record, name)
+        if not 0 <= value < 1:
+            raise ConfigError(f"`{name}` must be at least 0 and below 1, but got {value}")
+
+
+def suggest(word: str, known: Iterable[str]) -> str:
+    """`; did you mean 'x'?` for the known word nearest to `word`, or an empty string."""
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def from_builtins(value: Any, kind: type[T], source: str = "") -> T:
+    """A record from plain dicts, lists and scalars.
+
+    Raises:
+        ConfigError: An unknown key, a wrong type or a broken law; the message ends with the place, such as `at stages[1].width`.
+    """
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise ConfigError(_explain(str(error), value, kind, source)) from None
+
+
+def from_toml(path: Path, kind: type[T]) -> T:
+    """The record a TOML file holds.
+
+    Raises:
+        ConfigError: The file cannot be read, is not TOML, or breaks a law.
+    """
+    return from_builtins(read_toml(path), kind, source=str(path))
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """A TOML file as plain dicts.
+
+    Raises:
+        ConfigError: The file cannot be read or is not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not TOML: {error}") from None
+
+
+def to_builtins(record: Any) -> Any:
+    """Plain dicts, lists and scalars, without fields that are None (TOML has no null)."""
+    return _without_none(msgspec.to_builtins(record))
+
+
+def to_toml(record: Any) -> str:
+    """The record as TOML text."""
+    import tomli_w
+
+    return tomli_w.dumps(to_builtins(record))
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_none(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list):
+        return [_without_none(item) for item in value]
+    return value
+
+
+def _explain(message: str, value: Any, kind: Any, source: str) -> str:
+    """Turn msgspec's `Expected ... - at `$.stages[1]`` into our sentence."""
+    law, _, place = message.partition(" - at ")
+    path = place.strip("`").removeprefix("$").removeprefix(".")
+    unknown = re.match(r"Object contains unknown field `(.*)`", law)
+    if unknown:
+        fields = _fields_at(kind, path)
+        law = f"unknown key `{unknown[1]}`{suggest(unknown[1], fields)}"
+        if fields and "did you mean" not in law:
+            law += f"; the keys are {', '.join(sorted(fields))}"
+    else:
+        missing = re.match(r"Object missing required field `(.*)`", law)
+        if missing:
+            law = f"the key `{missing[1]}` is missing"
+        elif law.startswith(("Expected", "Invalid")):
+            law = f"{law[0].lower()}{law[1:]}"
+            found = _value_at(value, path)
+            if found is not None and not isinstance(found, dict | list):
+                law += f", but the value is {found!r}"
+    where = f" at {path}" if path else ""
+    return f"{law}{where}{f' in {source}' if source else ''}"
+
+
+def _steps(path: str) -> list[str | int]:
+    """`stages[1].width` -> ["stages", 1, "width"]."""
+    return [int(index) if index else name for name, index in re.findall(r"([^.\[\]]+)|\[(\d+)\]", path) if name or index]
+
+
+def _value_at(value: Any, path: str) -> Any:
+    for step in _steps(path):
+        try:
+            value = value[step]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return value
+
+
+def _fields_at(kind: Any, path: str) -> list[str]:
+    """Names of the fields of the record that `path` leads to, starting from the type `kind`."""
+    kinds = _struct_kinds(kind)
+    for step in _steps(path):
+        if isinstance(step, str):
+            kinds = [inner for k in kinds for f in msgspec.structs.fields(k) if f.name == step for inner in _struct_kinds(f.type)]
+    return [field.encode_name for k in kinds for field in msgspec.structs.fields(k)]
+
+
+def _struct_kinds(kind: Any) -> list[type[Record]]:
+    """Every record type inside a type annotation: `tuple[Stage, ...]` -> [Stage]."""
+    if isinstance(kind, type) and issubclass(kind, Record):
+        return [kind]
+    return [found for argument in getattr(kind, "__args__", ()) for found in _struct_kinds(argument)]

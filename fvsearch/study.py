@@ -1,0 +1,255 @@
+"""Study and its parts: what is searched, on which data, by which recipe, under which budget, for which objectives.
+
+A Study is resolved: its space and its archs are records. A study file may name them instead; `library.load_study` resolves names.
+"""
+
+import re
+from typing import Any, Literal
+
+import msgspec
+
+from fvsearch.arch import Arch
+from fvsearch.errors import ConfigError
+from fvsearch.records import Record, require_at_least, require_fraction
+from fvsearch.space import Space
+
+Direction = Literal["maximize", "minimize"]
+DType = Literal["float32", "mixed_bfloat16"]
+Phase = Literal["training", "inference"]
+ObjectiveName = Literal["top1", "top5", "loss", "memory", "throughput", "macs", "num_params"]
+
+LEARNED = ("top1", "top5", "loss")
+"""Objectives that only a training tells; the others are costs, known before it."""
+
+
+class Data(Record, kw_only=True):
+    """Where images come from, their shape, and how they are split.
+
+    Attributes:
+        source: "digits", or a user's own "package.module:function".
+        image_size: Pixels: one edge of a square, or (height, width).
+        channels: Of an image.
+        num_classes: Of the labels.
+        validation: Share of the images that the search scores on.
+        test: Share that nothing but the end of `fvsearch train` reads.
+        seed: Of the split.
+        options: Keyword arguments for a user's function.
+    """
+
+    source: str
+    image_size: int | tuple[int, int]
+    channels: int
+    num_classes: int
+    validation: float = 0.2
+    test: float = 0.2
+    seed: int = 0
+    options: dict[str, Any] = {}
+
+    def __post_init__(self) -> None:
+        require_at_least(1, self, "channels")
+        require_at_least(2, self, "num_classes")
+        require_fraction(self, "validation", "test")
+        if min(self.image_shape) < 1:
+            raise ConfigError(f"`image_size` must be at least 1, but got {self.image_size}")
+        if not self.validation > 0:
+            raise ConfigError("`validation` must be above 0, but got 0: the search needs images to score on")
+        if self.validation + self.test >= 1:
+            raise ConfigError(f"`validation` and `test` must leave images to train on, but together they are {self.validation + self.test:g}")
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(height, width, channels) of an image."""
+        height, width = (self.image_size, self.image_size) if isinstance(self.image_size, int) else self.image_size
+        return height, width, self.channels
+
+
+class Recipe(Record, kw_only=True):
+    """How a model is trained: AdamW with decoupled decay on kernels only, linear warm-up, then cosine to zero.
+
+    Attributes:
+        epochs: Passes over the training split.
+        batch_size: Images per optimizer step.
+        learning_rate: At the end of the warm-up.
+        weight_decay: Decoupled, on kernels only.
+        beta_2: AdamW's second-moment decay.
+        warmup_epochs: Epochs of linear warm-up from zero.
+        clip_norm: Largest global norm of the gradient; none is not clipped.
+        dropout: Rate after each attention and MLP, and on the embedded patches.
+        stochastic_depth: Rate at the last block; it rises linearly from zero at the first.
+        dtype: Keras's dtype policy.
+    """
+
+    epochs: int
+    batch_size: int = 64
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.05
+    beta_2: float = 0.999
+    warmup_epochs: float = 1.0
+    clip_norm: float | None = None
+    dropout: float = 0.0
+    stochastic_depth: float = 0.0
+    dtype: DType = "float32"
+
+    def __post_init__(self) -> None:
+        require_at_least(1, self, "epochs", "batch_size")
+        require_at_least(0, self, "weight_decay", "warmup_epochs")
+        require_fraction(self, "dropout", "stochastic_depth", "beta_2")
+        for name in ("learning_rate", "clip_norm"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ConfigError(f"`{name}` must be above 0, but got {value}")
+        if self.warmup_epochs > self.epochs:
+            raise ConfigError(f"`warmup_epochs` must not exceed `epochs`, but got warmup_epochs={self.warmup_epochs:g}, epochs={self.epochs}")
+
+
+class Limit(Record, kw_only=True):
+    """One side of a budget, read from the user's text: a number in bytes or images/s, or a multiple of the baseline's."""
+
+    value: float
+    relative: bool
+
+
+_UNITS: dict[str, dict[str, float]] = {
+    "memory": {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40, "KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12},
+    "throughput": {"images/s": 1},
+}
+
+
+def parse_limit(kind: str, text: str) -> Limit:
+    """`"8 GiB"` -> 8589934592 bytes, `"400 images/s"`, or `"0.75x"` of the baseline.
+
+    Raises:
+        ConfigError: The text is none of these.
+    """
+    units = _UNITS[kind]
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?(?:e\d+)?)\s*(\S+)\s*", text)
+    if match and match[2] == "x" and float(match[1]) > 0:
+        return Limit(value=float(match[1]), relative=True)
+    if match and match[2] in units and float(match[1]) > 0:
+        return Limit(value=float(match[1]) * units[match[2]], relative=False)
+    example = '"8 GiB"' if kind == "memory" else '"400 images/s"'
+    raise ConfigError(
+        f'`{kind}` must be a positive number with a unit ({", ".join(units)}) or a multiple of the baseline, such as {example} or "0.75x", but got {text!r}'
+    )
+
+
+class Budget(Record, kw_only=True):
+    """What an arch may use, in the user's units or relative to the baseline.
+
+    Attributes:
+        memory: Most peak device memory: "8 GiB", or "0.75x" of the baseline's.
+        throughput: Least images/s: "400 images/s", or "1.25x" of the baseline's.
+        phase: What both are said of.
+        batch_size: At which; the recipe's unless said.
+    """
+
+    memory: str | None = None
+    throughput: str | None = None
+    phase: Phase = "training"
+    batch_size: int | None = None
+
+    def __post_init__(self) -> None:
+        require_at_least(1, self, "batch_size")
+        self.limits()
+
+    def limits(self) -> dict[str, Limit]:
+        """The limits that are set, by "memory" and "throughput"."""
+        return {kind: parse_limit(kind, text) for kind in _UNITS if (text := getattr(self, kind)) is not None}
+
+
+class Objective(Record, kw_only=True):
+    """A number to turn up or down.
+
+    Attributes:
+        name: top1, top5 and loss are of the validation split; memory in bytes, throughput in images/s, macs per image.
+        direction: "maximize" or "minimize".
+    """
+
+    name: ObjectiveName
+    direction: Direction
+
+
+class Proposer(Record, kw_only=True):
+    """Which engine proposes archs, and its settings.
+
+    Attributes:
+        name: "optuna", or "listed" for a fixed list.
+        sampler: Optuna's: "nsga2", "tpe" or "random".
+        population: Archs in a generation of NSGA-II; keep it well under the number of trials.
+        archs: The list, for "listed".
+    """
+
+    name: Literal["optuna", "listed"] = "optuna"
+    sampler: Literal["nsga2", "tpe", "random"] = "nsga2"
+    population: int = 12
+    archs: tuple[Arch, ...] = ()
+
+    def __post_init__(self) -> None:
+        require_at_least(2, self, "population")
+        if (self.name == "listed") != bool(self.archs):
+            raise ConfigError(f'`archs` belongs to the engine "listed" and to no other, but got name={self.name!r} with {len(self.archs)} archs')
+
+
+class Study(Record, kw_only=True):
+    """A search's whole definition.
+
+    Attributes:
+        name: Also of the folder, unless another is given.
+        description: One line for `fvsearch list`.
+        space: What is searched; none for a listed engine.
+        baseline: The arch that budgets are relative to, and trial 0.
+        trials: Distinct archs evaluated to an end, the baseline counted in.
+        repeats: Trainings of each arch, with different seeds; a trial's value is their mean.
+        seed: Every other seed comes from it.
+    """
+
+    name: str
+    description: str = ""
+    space: Space | None = None
+    baseline: Arch
+    data: Data
+    recipe: Recipe
+    budget: Budget = Budget()
+    objectives: tuple[Objective, ...]
+    engine: Proposer = Proposer()
+    trials: int
+    repeats: int = 1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        require_at_least(1, self, "trials", "repeats")
+        require_at_least(0, self, "seed")
+        if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", self.name):
+            raise ConfigError(f"`name` must be letters, digits, '.', '_' and '-', for it names a folder, but got {self.name!r}")
+        if (self.space is None) != (self.engine.name == "listed"):
+            raise ConfigError('`space` must be given, except with the engine "listed", which has its archs instead')
+        names = [objective.name for objective in self.objectives]
+        if not any(name in LEARNED for name in names):
+            raise ConfigError(f"`objectives` must name one that training tells ({', '.join(LEARNED)}), but got {names}: costs alone need no search")
+        if len(set(names)) < len(names):
+            raise ConfigError(f"`objectives` must differ, but got {names}")
+        for arch in (self.baseline, *self.engine.archs):
+            require_patches(arch.patch_size, self.data)
+        if self.space is not None:
+            for patch_size in self.space.patch_sizes:
+                require_patches(patch_size, self.data)
+
+    @property
+    def cost_batch_size(self) -> int:
+        """Images per step that costs are said of."""
+        return self.budget.batch_size or self.recipe.batch_size
+
+    def with_settings(self, **changes: Any) -> "Study":
+        """A copy with other fields."""
+        return msgspec.structs.replace(self, **changes)
+
+
+def require_patches(patch_size: int, data: Data) -> None:
+    """The law that patches tile the image.
+
+    Raises:
+        ConfigError: They do not.
+    """
+    height, width, _ = data.image_shape
+    if height % patch_size or width % patch_size:
+        raise ConfigError(f"`image_size` must divide by `patch_size`, but got image_size={height}x{width}, patch_size={patch_size}")
