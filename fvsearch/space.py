@@ -9,8 +9,6 @@ import random
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import msgspec
-
 from fvsearch.arch import Activation, Arch, Pooling, Stage
 from fvsearch.errors import ConfigError
 from fvsearch.records import Record, require_at_least, suggest
