@@ -86,9 +86,18 @@ class Cost(Record, kw_only=True):
 
     @property
     def memory(self) -> int:
-        """Peak device bytes: WEIGHT_BYTES * num_params + ACTIVATION_FACTOR * activations * ACTIVATION_BYTES * batch_size."""
-        per_image = self.activations * ACTIVATION_BYTES[self.dtype]
-        return WEIGHT_BYTES[self.phase] * self.num_params + round(ACTIVATION_FACTOR * per_image * self.batch_size)
+        """Peak device bytes: weight_memory + ACTIVATION_FACTOR * activation_memory."""
+        return self.weight_memory + round(ACTIVATION_FACTOR * self.activation_memory)
+
+    @property
+    def weight_memory(self) -> int:
+        """Bytes that do not grow with the batch: weights, and in training their gradients and the optimizer's moments."""
+        return WEIGHT_BYTES[self.phase] * self.num_params
+
+    @property
+    def activation_memory(self) -> int:
+        """Bytes of the batch's activations, as the formula counts them."""
+        return self.activations * ACTIVATION_BYTES[self.dtype] * self.batch_size
 
     def totals(self) -> dict[str, int]:
         """The numbers by name, as JSON takes them: num_params, macs, flops, activations, memory."""
