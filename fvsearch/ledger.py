@@ -15,7 +15,7 @@ import msgspec
 from fvsearch.arch import Arch
 from fvsearch.engines.base import Completed, Failed, Infeasible, Outcome
 from fvsearch.errors import ConfigError, LockedError
-from fvsearch.records import Record, from_toml, to_toml
+from fvsearch.records import Record, from_toml, to_builtins, to_toml
 from fvsearch.space import Params
 from fvsearch.study import Study
 
@@ -324,7 +324,7 @@ def write_atomically(path: Path, text: str) -> None:
 
 def _require_same(old: Study, new: Study, folder: Path) -> None:
     """The law that a folder keeps one study; the number of trials may change."""
-    before, after = _flat(msgspec.to_builtins(old)), _flat(msgspec.to_builtins(new))
+    before, after = _flat(to_builtins(old)), _flat(to_builtins(new))
     for path in sorted(before.keys() | after.keys()):
         if path not in ("trials", "description") and before.get(path) != after.get(path):
             raise ConfigError(

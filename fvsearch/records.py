@@ -43,9 +43,9 @@ def require_fraction(record: Record, *names: str) -> None:
 
 
 def suggest(word: str, known: Iterable[str]) -> str:
-    """`; did you mean 'x'?` for the known word nearest to `word`, or an empty string."""
+    """` (did you mean 'x'?)` for the known word nearest to `word`, or an empty string."""
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    return f" (did you mean {near[0]!r}?)" if near else ""
 
 
 def from_builtins(value: Any, kind: type[T], source: str = "") -> T:
@@ -85,7 +85,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 def to_builtins(record: Any) -> Any:
     """Plain dicts, lists and scalars, without fields that are None (TOML has no null)."""
-    return _without_none(msgspec.to_builtins(record))
+    return _plain(msgspec.to_builtins(record))
 
 
 def to_toml(record: Any) -> str:
@@ -95,11 +95,11 @@ def to_toml(record: Any) -> str:
     return tomli_w.dumps(to_builtins(record))
 
 
-def _without_none(value: Any) -> Any:
+def _plain(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _without_none(item) for key, item in value.items() if item is not None}
-    if isinstance(value, list):
-        return [_without_none(item) for item in value]
+        return {key: _plain(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
     return value
 
 
@@ -117,6 +117,9 @@ def _explain(message: str, value: Any, kind: Any, source: str) -> str:
         missing = re.match(r"Object missing required field `(.*)`", law)
         if missing:
             law = f"the key `{missing[1]}` is missing"
+        elif law.startswith("Invalid enum value"):
+            found, allowed = _value_at(value, path), _literals(_annotation_at(kind, path))
+            law = f"the value must be one of {', '.join(map(str, allowed))}, but got {found!r}{suggest(str(found), allowed)}"
         elif law.startswith(("Expected", "Invalid")):
             law = f"{law[0].lower()}{law[1:]}"
             found = _value_at(value, path)
@@ -140,13 +143,17 @@ def _value_at(value: Any, path: str) -> Any:
     return value
 
 
-def _fields_at(kind: Any, path: str) -> list[str]:
-    """Names of the fields of the record that `path` leads to, starting from the type `kind`."""
-    kinds = _struct_kinds(kind)
+def _annotation_at(kind: Any, path: str) -> Any:
+    """The type annotation that `path` leads to, starting from the type `kind`; steps into lists change nothing."""
     for step in _steps(path):
         if isinstance(step, str):
-            kinds = [inner for k in kinds for f in msgspec.structs.fields(k) if f.name == step for inner in _struct_kinds(f.type)]
-    return [field.encode_name for k in kinds for field in msgspec.structs.fields(k)]
+            kind = next((f.type for k in _struct_kinds(kind) for f in msgspec.structs.fields(k) if f.name == step), None)
+    return kind
+
+
+def _fields_at(kind: Any, path: str) -> list[str]:
+    """Names of the fields of the record that `path` leads to."""
+    return [field.encode_name for found in _struct_kinds(_annotation_at(kind, path)) for field in msgspec.structs.fields(found)]
 
 
 def _struct_kinds(kind: Any) -> list[type[Record]]:
@@ -154,3 +161,8 @@ def _struct_kinds(kind: Any) -> list[type[Record]]:
     if isinstance(kind, type) and issubclass(kind, Record):
         return [kind]
     return [found for argument in getattr(kind, "__args__", ()) for found in _struct_kinds(argument)]
+
+
+def _literals(kind: Any) -> list[str]:
+    """Every string of the Literals inside a type annotation."""
+    return [kind] if isinstance(kind, str) else [found for argument in getattr(kind, "__args__", ()) for found in _literals(argument)]
