@@ -1,0 +1,90 @@
+"""Architecture search for Funnel Vision Transformers under a memory and throughput budget.
+
+The public names, each imported from its module at first use (PEP 562): `import fvsearch` itself imports nothing, so that the command
+line can set KERAS_BACKEND before anything imports keras.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fvsearch.arch import Arch, Stage, named_arch
+    from fvsearch.costs import Cost, predict
+    from fvsearch.errors import ConfigError, FvsearchError
+    from fvsearch.layout import format_layout, parse_layout
+    from fvsearch.ledger import Ledger
+    from fvsearch.library import load_space, load_study
+    from fvsearch.models import build_model
+    from fvsearch.pareto import front, hypervolume
+    from fvsearch.search import run_study
+    from fvsearch.space import Space, StageSpace
+    from fvsearch.study import Budget, Data, Objective, Proposer, Recipe, Study
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Arch",
+    "Budget",
+    "ConfigError",
+    "Cost",
+    "Data",
+    "FvsearchError",
+    "Ledger",
+    "Objective",
+    "Proposer",
+    "Recipe",
+    "Space",
+    "Stage",
+    "StageSpace",
+    "Study",
+    "build_model",
+    "format_layout",
+    "front",
+    "hypervolume",
+    "load_space",
+    "load_study",
+    "named_arch",
+    "parse_layout",
+    "predict",
+    "run_study",
+]
+
+_HOMES = {
+    "Arch": "arch",
+    "Budget": "study",
+    "ConfigError": "errors",
+    "Cost": "costs",
+    "Data": "study",
+    "FvsearchError": "errors",
+    "Ledger": "ledger",
+    "Objective": "study",
+    "Proposer": "study",
+    "Recipe": "study",
+    "Space": "space",
+    "Stage": "arch",
+    "StageSpace": "space",
+    "Study": "study",
+    "build_model": "models",
+    "format_layout": "layout",
+    "front": "pareto",
+    "hypervolume": "pareto",
+    "load_space": "library",
+    "load_study": "library",
+    "named_arch": "arch",
+    "parse_layout": "layout",
+    "predict": "costs",
+    "run_study": "search",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """The public name, from its module."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'fvsearch' has no attribute {name!r}")
+    value = getattr(import_module(f"fvsearch.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,36 @@
+"""What all tests share: a backend, hypothesis's profile, and which tests every backend runs.
+
+The suite runs once a backend, as KERAS_BACKEND says (`nox -s tests`). Tests of packages above the keras line, and those marked
+`every_backend`, take part each time; the others carry the mark `once` and stay out of all runs but jax's (`-m "not once"`).
+"""
+
+import importlib.util
+import os
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+os.environ.setdefault("KERAS_BACKEND", "jax")
+
+ABOVE_THE_KERAS_LINE = {"models", "data", "training", "weights", "meters"}
+HERE = Path(__file__).parent
+
+# Needs Chromium and its driver, which `nox -s report` brings.
+collect_ignore = [] if importlib.util.find_spec("playwright") else ["browser"]
+
+# No deadline: two cores under load would break it, and a first call compiles. In CI the same examples each time.
+hypothesis.settings.register_profile("fvsearch", deadline=None, derandomize="CI" in os.environ)
+hypothesis.settings.load_profile("fvsearch")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "once: set by conftest on tests that no backend changes; they run with jax alone")
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m looks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        above = item.path.relative_to(HERE).parts[0] in ABOVE_THE_KERAS_LINE or item.get_closest_marker("every_backend")
+        if not above or item.get_closest_marker("cross_backend"):
+            item.add_marker("once")

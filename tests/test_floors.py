@@ -1,0 +1,51 @@
+"""What an import loads, asked of a fresh process: import-linter reads the source, this asks the interpreter."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+BACKENDS = {"keras", "jax", "tensorflow", "torch"}
+HEAVY = BACKENDS | {"numpy", "optuna", "pandas", "plotly", "scipy", "sklearn"}
+
+BELOW_THE_KERAS_LINE = ("errors", "records", "arch", "layout", "space", "study", "library", "budgets", "costs", "pareto")
+WITHOUT_KERAS = ("ledger", "standing", "search", "screening", "pools", "engines", "report", "export", "cli", "training.segment")
+
+
+def loaded_by(code: str) -> set[str]:
+    """Top-level names of the modules that a fresh interpreter holds after `code`."""
+    script = f"import sys\n{code}\nimport json; print(json.dumps(sorted({{name.partition('.')[0] for name in sys.modules}})))"
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=os.environ | {"COLUMNS": "100"})
+    assert run.returncode == 0, run.stderr
+    return set(json.loads(run.stdout.splitlines()[-1]))
+
+
+def test_loaded_by_sees_a_heavy_import() -> None:
+    assert "numpy" in loaded_by("import numpy.linalg")
+
+
+def test_importing_the_package_loads_nothing_but_the_standard_library() -> None:
+    assert loaded_by("import fvsearch") - set(sys.stdlib_module_names) <= loaded_by("") | {"fvsearch"}
+
+
+@pytest.mark.parametrize("module", BELOW_THE_KERAS_LINE)
+def test_below_the_keras_line_nothing_heavy_is_loaded(module: str) -> None:
+    assert loaded_by(f"import fvsearch.{module}") & (HEAVY | {"rich", "click"}) == set()
+
+
+@pytest.mark.parametrize("module", WITHOUT_KERAS)
+def test_the_coordinator_and_its_readers_load_no_keras(module: str) -> None:
+    assert loaded_by(f"import fvsearch.{module}") & BACKENDS == set()
+
+
+def test_the_command_line_loads_nothing_heavy() -> None:
+    assert loaded_by("import fvsearch.cli") & HEAVY == set()
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["list"], ["cost", "vit-b16", "--json"]], ids=" ".join)
+def test_a_light_command_loads_nothing_heavy(arguments: list[str]) -> None:
+    call = "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code, end.code"
+    code = f"sys.argv[1:] = {arguments}\nfrom fvsearch.cli import main\n{call}"
+    assert loaded_by(code) & HEAVY == set()

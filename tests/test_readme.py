@@ -1,0 +1,47 @@
+"""What the README shows works: its study, its Python, its commands."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fvsearch import load_study
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def block(language: str) -> str:
+    """The README's one code block in a language."""
+    (text,) = re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+    return str(text)
+
+
+def test_the_study_is_one_that_can_be_loaded(tmp_path: Path) -> None:
+    path = tmp_path / "study.toml"
+    path.write_text(block("toml"), encoding="utf-8")
+    study = load_study(str(path))
+    assert study.space is not None
+    assert study.space.size() > study.trials
+    assert not study.baseline.pools
+
+
+def test_the_python_example_runs_and_is_short() -> None:
+    code = block("python")
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    assert len([line for line in code.splitlines() if line]) <= 10
+
+
+@pytest.mark.parametrize("command", re.findall(r"^\| `fvsearch (\w+)", README, re.MULTILINE))
+def test_a_command_of_the_table_has_a_help(command: str) -> None:
+    run = subprocess.run([sys.executable, "-m", "fvsearch.cli", command, "--help"], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    assert command in run.stdout
+
+
+def test_ci_runs_the_command_that_the_readme_gives_for_the_tests() -> None:
+    (command,) = re.findall(r"^    (python3\.11 .* -s tests)$", README, re.MULTILINE)
+    assert command in (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
