@@ -17,7 +17,7 @@ Pooling = Literal["mean", "max"]
 Activation = Literal["gelu", "gelu_tanh", "relu"]
 
 
-class Stage(Record, kw_only=True):
+class Stage(Record, frozen=True, kw_only=True):
     """A run of encoder blocks at one token count and one width.
 
     Attributes:
@@ -47,7 +47,7 @@ class Stage(Record, kw_only=True):
         return self.width // self.num_heads
 
 
-class Arch(Record, kw_only=True):
+class Arch(Record, frozen=True, kw_only=True):
     """A Funnel Vision Transformer.
 
     Attributes:

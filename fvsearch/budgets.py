@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from fvsearch.study import Budget, Limit
 
+
 def allowed(kind: str, limit: Limit, baseline: Mapping[str, float]) -> float:
     """A limit in bytes or images/s.
 

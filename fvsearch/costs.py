@@ -23,7 +23,7 @@ ACTIVATION_FACTOR = 1.0
 """What a device keeps per activation that the formula counts (the k of `Cost.memory`)."""
 
 
-class Item(Record):
+class Item(Record, frozen=True):
     """The share of one part of one stage.
 
     Attributes:
@@ -44,7 +44,7 @@ class Item(Record):
     largest: int
 
 
-class Cost(Record, kw_only=True):
+class Cost(Record, frozen=True, kw_only=True):
     """What an arch costs at one batch size, dtype and phase.
 
     Attributes:

@@ -75,9 +75,9 @@ def parse_layout(text: str, *, patch_size: int = 16, image_size: int | tuple[int
         raise LayoutError(f"`image_size` must divide by `patch_size`, but got image_size={height}x{width}, patch_size={patch_size}")
     patches = (height // patch_size) * (width // patch_size)
     stages, naive = [], []
-    for index, (depth, options) in enumerate(_split(text)):
+    for index, (depth, words) in enumerate(_split(text)):
         place = f"at stage {index} of {text!r}"
-        options = _read_options(options, place)
+        options = _read_options(words, place)
         stride = _stride(options, patches, index, place)
         patches = pooled_length(patches, stride)
         if options.get("naive") and stride == 1:
@@ -135,7 +135,9 @@ def _split(text: str) -> list[tuple[int, str]]:
             break
         position = separator.end()
     if position != len(rest) or rest.rstrip().endswith("-"):
-        raise LayoutError(f"a stage must read as its depth and options in parentheses, such as '6(99, m1536)', but got {rest[position:]!r} in {text!r}")
+        raise LayoutError(
+            f"a stage must read as its depth and options in parentheses, such as '6(99, m1536)', but got {rest[position:]!r} in {text!r}"
+        )
     return written
 
 
@@ -144,13 +146,16 @@ def _read_options(text: str, place: str) -> dict[str, Any]:
     options: dict[str, Any] = {}
     for word in filter(None, (part.strip() for part in text.split(","))):
         if word.isdecimal():
-            key, value = "tokens", int(word)
+            found: tuple[str, Any] = ("tokens", int(word))
         elif word in _WORDS:
-            key, value = ("naive", True) if word == "naive" else ("pooling", word)
+            found = ("naive", True) if word == "naive" else ("pooling", word)
         elif word[0] in _LETTERS and word[1:].isdecimal():
-            key, value = _LETTERS[word[0]], int(word[1:])
+            found = (_LETTERS[word[0]], int(word[1:]))
         else:
-            raise LayoutError(f"an option must be a token count, h, m, a or s with a number, or {', '.join(_WORDS)}, but got {word!r}{suggest(word, _WORDS)} {place}")
+            raise LayoutError(
+                f"an option must be a token count, h, m, a or s with a number, or {', '.join(_WORDS)}, but got {word!r}{suggest(word, _WORDS)} {place}"
+            )
+        key, value = found
         if key in options:
             raise LayoutError(f"`{key}` must be said once, but got it twice {place}")
         options[key] = value
@@ -167,11 +172,15 @@ def _stride(options: dict[str, Any], patches: int, index: int, place: str) -> in
         raise LayoutError(f"a stride must be at least 1, but got s0 {place}")
     if index == 0:
         if tokens not in (None, patches + 1):
-            raise LayoutError(f"the first stage must hold {patches + 1} tokens ({patches} patches and the class token), but got {tokens} {place}")
+            raise LayoutError(
+                f"the first stage must hold {patches + 1} tokens ({patches} patches and the class token), but got {tokens} {place}"
+            )
         return int(stride or 1)
     if stride is not None:
         if tokens not in (None, pooled_length(patches, stride) + 1):
-            raise LayoutError(f"stride {stride} leaves {pooled_length(patches, stride) + 1} of {patches + 1} tokens, but got {tokens} {place}")
+            raise LayoutError(
+                f"stride {stride} leaves {pooled_length(patches, stride) + 1} of {patches + 1} tokens, but got {tokens} {place}"
+            )
         return int(stride)
     if tokens is None:
         return 2
@@ -187,7 +196,9 @@ def _stage(depth: int, stride: int, options: dict[str, Any], place: str) -> Stag
     heads = options.get("num_heads")
     if heads is None:
         if width % DEFAULT_HEAD_DIM:
-            raise LayoutError(f"a width that {DEFAULT_HEAD_DIM} does not divide must say its heads, as in 'h{width}, a1', but got h{width} {place}")
+            raise LayoutError(
+                f"a width that {DEFAULT_HEAD_DIM} does not divide must say its heads, as in 'h{width}, a1', but got h{width} {place}"
+            )
         heads = width // DEFAULT_HEAD_DIM
     try:
         return Stage(

@@ -31,7 +31,7 @@ LEDGER_FILE = "ledger.db"
 _TRIAL, _ANCHOR, _QUIET, _INVOCATIONS = "fvsearch:trial", "fvsearch:anchor", "fvsearch:quiet", "fvsearch:invocations"
 
 
-class Repeat(Record, kw_only=True):
+class Repeat(Record, frozen=True, kw_only=True):
     """One training of a trial's arch.
 
     Attributes:
@@ -45,7 +45,7 @@ class Repeat(Record, kw_only=True):
     seconds: dict[str, float] = msgspec.field(default_factory=dict)
 
 
-class TrialRecord(Record, kw_only=True):
+class TrialRecord(Record, frozen=True, kw_only=True):
     """All that is known of a trial.
 
     Attributes:
@@ -103,7 +103,7 @@ class TrialRecord(Record, kw_only=True):
         return Failed(reason=self.reason)
 
 
-class Interval(Record, kw_only=True):
+class Interval(Record, frozen=True, kw_only=True):
     """A measured quantity: its median, and where the median lies with 95% confidence."""
 
     median: float
@@ -111,7 +111,7 @@ class Interval(Record, kw_only=True):
     high: float
 
 
-class Anchor(Record, kw_only=True):
+class Anchor(Record, frozen=True, kw_only=True):
     """The baseline's measured costs, taken alone before the search: they scale every prediction to this device.
 
     Attributes:
@@ -128,7 +128,7 @@ class Anchor(Record, kw_only=True):
     seconds: float
 
 
-class QuietPass(Record, kw_only=True):
+class QuietPass(Record, frozen=True, kw_only=True):
     """Throughput of front and baseline, measured with nothing else running, interleaved.
 
     Attributes:
@@ -140,7 +140,7 @@ class QuietPass(Record, kw_only=True):
     seconds: float
 
 
-class Invocation(Record, kw_only=True):
+class Invocation(Record, frozen=True, kw_only=True):
     """One start of `run` on the study.
 
     Attributes:
@@ -238,7 +238,12 @@ class Ledger:
         """Enter a trial's end; entering the same end again changes nothing."""
         from optuna.trial import TrialState
 
-        states = {"completed": TrialState.COMPLETE, "failed": TrialState.FAIL, "infeasible": TrialState.PRUNED, "stopped": TrialState.PRUNED}
+        states = {
+            "completed": TrialState.COMPLETE,
+            "failed": TrialState.FAIL,
+            "infeasible": TrialState.PRUNED,
+            "stopped": TrialState.PRUNED,
+        }
         trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, record.number)
         if self._storage.get_trial(trial_id).state.is_finished():
             return
@@ -288,7 +293,9 @@ class Ledger:
         try:
             lock.acquire(timeout=0)
         except filelock.Timeout:
-            raise LockedError(f"another `fvsearch run` works on {self.folder}; wait for it, stop it, or give another folder with --out") from None
+            raise LockedError(
+                f"another `fvsearch run` works on {self.folder}; wait for it, stop it, or give another folder with --out"
+            ) from None
         with lock:
             lock.release()
             yield

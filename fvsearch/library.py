@@ -142,7 +142,7 @@ def _resolve_archs(content: dict[str, Any], path: Path) -> None:
     baseline = content.get("baseline")
     if patch_size is None and isinstance(baseline, str) and baseline in NAMED_ARCHS:
         patch_size = NAMED_ARCHS[baseline].patch_size
-    engine = content.get("engine")
+    engine = content.get("engine", {})
     listed = engine.get("archs") if isinstance(engine, dict) else None
 
     def resolve(value: Any, place: str) -> Any:
@@ -153,7 +153,7 @@ def _resolve_archs(content: dict[str, Any], path: Path) -> None:
                 f"a layout needs one patch size (of the space, or of a named baseline) and `data.image_size`, but got {value!r} at {place} in {path}"
             )
         try:
-            return to_builtins(load_arch(value, patch_size=patch_size or 16, image_size=size or 224))  # type: ignore[arg-type]
+            return to_builtins(load_arch(value, patch_size=patch_size or 16, image_size=size or 224))
         except ConfigError as error:
             raise type(error)(f"{error} at {place} in {path}") from None
 

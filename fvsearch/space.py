@@ -17,7 +17,7 @@ Param = int | str | bool
 Params = dict[str, Param]
 
 
-class Range(Record, kw_only=True):
+class Range(Record, frozen=True, kw_only=True):
     """The integers from `low` to `high`, both included, `step` apart."""
 
     low: int
@@ -34,7 +34,7 @@ Integers = int | tuple[int, ...] | Range
 """A domain of integers in TOML: `4` is fixed, `[2, 4, 6]` lists choices, `{low = 2, high = 12, step = 2}` spans them."""
 
 
-class StageSpace(Record, kw_only=True):
+class StageSpace(Record, frozen=True, kw_only=True):
     """The domains of one stage; depth 0 ends the encoder before it."""
 
     depth: Integers
@@ -48,7 +48,7 @@ class StageSpace(Record, kw_only=True):
         return {name: _choices(getattr(self, name)) for name in self.__struct_fields__}
 
 
-class Space(Record, kw_only=True):
+class Space(Record, frozen=True, kw_only=True):
     """A set of Archs.
 
     Attributes:
@@ -93,7 +93,9 @@ class Space(Record, kw_only=True):
             if name == "width" and int(value) % self.head_dim:
                 raise ConfigError(f"`width` must divide by `head_dim`, but got width={value}, head_dim={self.head_dim} at {path}")
             if name == "pool_stride" and first and value != 1:
-                raise ConfigError(f"the first stage must have `pool_stride` 1, but got {value} at {path}: there is nothing before it to pool")
+                raise ConfigError(
+                    f"the first stage must have `pool_stride` 1, but got {value} at {path}: there is nothing before it to pool"
+                )
 
     @property
     def patch_sizes(self) -> tuple[int, ...]:
@@ -160,14 +162,18 @@ class Space(Record, kw_only=True):
                 break
             stage = arch.stages[index]
             if stage.head_dim != self.head_dim:
-                raise ConfigError(f"the space {self.name!r} fixes head_dim={self.head_dim}, but the arch has {stage.head_dim} at stages[{index}]")
+                raise ConfigError(
+                    f"the space {self.name!r} fixes head_dim={self.head_dim}, but the arch has {stage.head_dim} at stages[{index}]"
+                )
             names = [name for name in StageSpace.__struct_fields__ if name != "pooling" or stage.pool_stride > 1]
             used |= {f"stages.{index}.{name}": getattr(stage, name) for name in names}
         for path, value in used.items():
             if value not in choices[path]:
                 raise ConfigError(f"the space {self.name!r} has {list(choices[path])} at {path}, but the arch has {value!r}")
         if (arch.activation, arch.norm_epsilon) != (self.activation, self.norm_epsilon):
-            raise ConfigError(f"the space {self.name!r} fixes activation={self.activation!r}, norm_epsilon={self.norm_epsilon}, and the arch has others")
+            raise ConfigError(
+                f"the space {self.name!r} fixes activation={self.activation!r}, norm_epsilon={self.norm_epsilon}, and the arch has others"
+            )
         return {path: used.get(path, options[0]) for path, options in self.domains().items()}
 
     def contains(self, arch: Arch) -> bool:

@@ -11,7 +11,7 @@ from fvsearch.study import Study
 Place = Literal["front", "dominated", "infeasible", "failed", "running"]
 
 
-class Standing(Record, kw_only=True):
+class Standing(Record, frozen=True, kw_only=True):
     """A trial and what is known of it by now.
 
     Attributes:
@@ -65,7 +65,9 @@ def _known(study: Study, trial: TrialRecord, anchor: Anchor | None, quiet: Quiet
             values["throughput"] = measured.median
         baseline = quiet.throughput.get(0)
         constraints |= violations(
-            study.budget, {"throughput": measured.median}, {"throughput": baseline.median if baseline else anchor.throughput if anchor else 0.0}
+            study.budget,
+            {"throughput": measured.median},
+            {"throughput": baseline.median if baseline else anchor.throughput if anchor else 0.0},
         )
     place: Place = "dominated"
     if trial.state == "running":

@@ -22,7 +22,7 @@ LEARNED = ("top1", "top5", "loss")
 """Objectives that only a training tells; the others are costs, known before it."""
 
 
-class Data(Record, kw_only=True):
+class Data(Record, frozen=True, kw_only=True):
     """Where images come from, their shape, and how they are split.
 
     Attributes:
@@ -54,7 +54,9 @@ class Data(Record, kw_only=True):
         if not self.validation > 0:
             raise ConfigError("`validation` must be above 0, but got 0: the search needs images to score on")
         if self.validation + self.test >= 1:
-            raise ConfigError(f"`validation` and `test` must leave images to train on, but together they are {self.validation + self.test:g}")
+            raise ConfigError(
+                f"`validation` and `test` must leave images to train on, but together they are {self.validation + self.test:g}"
+            )
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -63,7 +65,7 @@ class Data(Record, kw_only=True):
         return height, width, self.channels
 
 
-class Recipe(Record, kw_only=True):
+class Recipe(Record, frozen=True, kw_only=True):
     """How a model is trained: AdamW with decoupled decay on kernels only, linear warm-up, then cosine to zero.
 
     Attributes:
@@ -99,10 +101,12 @@ class Recipe(Record, kw_only=True):
             if value is not None and not value > 0:
                 raise ConfigError(f"`{name}` must be above 0, but got {value}")
         if self.warmup_epochs > self.epochs:
-            raise ConfigError(f"`warmup_epochs` must not exceed `epochs`, but got warmup_epochs={self.warmup_epochs:g}, epochs={self.epochs}")
+            raise ConfigError(
+                f"`warmup_epochs` must not exceed `epochs`, but got warmup_epochs={self.warmup_epochs:g}, epochs={self.epochs}"
+            )
 
 
-class Limit(Record, kw_only=True):
+class Limit(Record, frozen=True, kw_only=True):
     """One side of a budget, read from the user's text: a number in bytes or images/s, or a multiple of the baseline's."""
 
     value: float
@@ -133,7 +137,7 @@ def parse_limit(kind: str, text: str) -> Limit:
     )
 
 
-class Budget(Record, kw_only=True):
+class Budget(Record, frozen=True, kw_only=True):
     """What an arch may use, in the user's units or relative to the baseline.
 
     Attributes:
@@ -157,7 +161,7 @@ class Budget(Record, kw_only=True):
         return {kind: parse_limit(kind, text) for kind in _UNITS if (text := getattr(self, kind)) is not None}
 
 
-class Objective(Record, kw_only=True):
+class Objective(Record, frozen=True, kw_only=True):
     """A number to turn up or down.
 
     Attributes:
@@ -169,7 +173,7 @@ class Objective(Record, kw_only=True):
     direction: Direction
 
 
-class Proposer(Record, kw_only=True):
+class Proposer(Record, frozen=True, kw_only=True):
     """Which engine proposes archs, and its settings.
 
     Attributes:
@@ -187,10 +191,12 @@ class Proposer(Record, kw_only=True):
     def __post_init__(self) -> None:
         require_at_least(2, self, "population")
         if (self.name == "listed") != bool(self.archs):
-            raise ConfigError(f'`archs` belongs to the engine "listed" and to no other, but got name={self.name!r} with {len(self.archs)} archs')
+            raise ConfigError(
+                f'`archs` belongs to the engine "listed" and to no other, but got name={self.name!r} with {len(self.archs)} archs'
+            )
 
 
-class Study(Record, kw_only=True):
+class Study(Record, frozen=True, kw_only=True):
     """A search's whole definition.
 
     Attributes:
@@ -225,7 +231,9 @@ class Study(Record, kw_only=True):
             raise ConfigError('`space` must be given, except with the engine "listed", which has its archs instead')
         names = [objective.name for objective in self.objectives]
         if not any(name in LEARNED for name in names):
-            raise ConfigError(f"`objectives` must name one that training tells ({', '.join(LEARNED)}), but got {names}: costs alone need no search")
+            raise ConfigError(
+                f"`objectives` must name one that training tells ({', '.join(LEARNED)}), but got {names}: costs alone need no search"
+            )
         if len(set(names)) < len(names):
             raise ConfigError(f"`objectives` must differ, but got {names}")
         for arch in (self.baseline, *self.engine.archs):
