@@ -1,0 +1,200 @@
+"""What a budget leaves of a space, by formula: predicted costs, the feasible share, and whether anything is feasible at all."""
+
+import itertools
+import random
+from collections.abc import Iterable, Iterator, Mapping
+
+from fvsearch.arch import Arch
+from fvsearch.budgets import violations
+from fvsearch.costs import ACTIVATION_FACTOR, Cost, predict
+from fvsearch.errors import EmptySpaceError
+from fvsearch.layout import format_layout
+from fvsearch.records import Record
+from fvsearch.space import Param, Space
+from fvsearch.study import Study
+
+ENUMERABLE = 20_000
+"""Spaces up to this size are looked through whole; of larger ones, the extremes and a sample."""
+
+_SAMPLE = 4_000
+
+
+class Predictor:
+    """Predicts an arch's costs for a study.
+
+    Attributes:
+        baseline: The baseline's predicted costs; relative budgets are multiples of them.
+    """
+
+    def __init__(self, study: Study, activation_factor: float = ACTIVATION_FACTOR, baseline_throughput: float = 1.0) -> None:
+        """By formula alone, unless the device's constants are given.
+
+        Args:
+            activation_factor: Bytes that the device keeps per byte of activations that the formula counts.
+            baseline_throughput: Measured images/s of the baseline; without it, throughput is in multiples of the baseline's.
+        """
+        self._study = study
+        self._factor = activation_factor
+        self._throughput = baseline_throughput
+        self._macs = self._cost(study.baseline).macs
+        self.baseline = self.costs(study.baseline)
+
+    @classmethod
+    def anchored(cls, study: Study, memory: float, throughput: float) -> "Predictor":
+        """With the constants that make the baseline's prediction its measurement.
+
+        Args:
+            memory: Measured bytes of the baseline.
+            throughput: Measured images/s of the baseline.
+        """
+        cost = cls(study)._cost(study.baseline)
+        # A device that keeps less than weights and moments (it shares or never holds some) leaves nothing to scale by: keep the formula.
+        kept = memory - cost.weight_memory
+        return cls(study, kept / cost.activation_memory if kept > 0 else ACTIVATION_FACTOR, throughput)
+
+    def costs(self, arch: Arch) -> dict[str, float]:
+        """num_params, macs per image, memory in bytes and throughput of an arch."""
+        cost = self._cost(arch)
+        macs = cost.macs
+        memory = cost.weight_memory + self._factor * cost.activation_memory
+        return {"num_params": cost.num_params, "macs": macs, "memory": memory, "throughput": self._throughput * self._macs / macs}
+
+    def violations(self, costs: Mapping[str, float]) -> dict[str, float]:
+        """How far predicted costs break the study's budget; at most 0 meets it."""
+        return violations(self._study.budget, costs, self.baseline)
+
+    def _cost(self, arch: Arch) -> Cost:
+        study = self._study
+        return predict(
+            arch,
+            image_shape=study.data.image_shape,
+            num_classes=study.data.num_classes,
+            batch_size=study.cost_batch_size,
+            dtype=study.recipe.dtype,
+            phase=study.budget.phase,
+        )
+
+
+class Feasible(Record, frozen=True, kw_only=True):
+    """How much of a space meets the budget, as predicted.
+
+    Attributes:
+        size: Distinct archs of the space.
+        looked_at: Of them, how many were predicted.
+        feasible: Of those, how many meet the budget.
+    """
+
+    size: int
+    looked_at: int
+    feasible: int
+
+    @property
+    def exact(self) -> bool:
+        """Whether every arch was looked at."""
+        return self.looked_at == self.size
+
+    @property
+    def share(self) -> float:
+        """Of the archs looked at."""
+        return self.feasible / self.looked_at
+
+
+def feasible_share(study: Study, predictor: Predictor) -> Feasible:
+    """How much of the study's archs meet the budget: exact up to ENUMERABLE archs, else from a sample."""
+    if study.space is None:
+        archs, size = list(study.engine.archs), len(study.engine.archs)
+    elif (size := study.space.size()) <= ENUMERABLE:
+        archs = list(study.space.archs())
+    else:
+        rng = random.Random(study.seed)
+        archs = [study.space.sample(rng) for _ in range(_SAMPLE)]
+    return Feasible(size=size, looked_at=len(archs), feasible=sum(_meets(predictor, arch) for arch in archs))
+
+
+def require_feasible(study: Study, predictor: Predictor) -> None:
+    """The law that something in the study's space meets its budget.
+
+    Raises:
+        EmptySpaceError: Nothing does; the message names the binding budget and the smallest that would do.
+    """
+    limits = study.budget.limits()
+    if not limits:
+        return
+    looked_at = []
+    for arch in _likely(study):
+        costs = predictor.costs(arch)
+        broken = predictor.violations(costs)
+        if all(value <= 0 for value in broken.values()):
+            return
+        looked_at.append((broken, costs, arch))
+    # The nearest arch breaks the budget least; what it breaks most binds.
+    broken, costs, arch = min(looked_at, key=lambda entry: max(entry[0].values()))
+    kind = max(broken, key=lambda name: broken[name])
+    limit = limits[kind]
+    needed = costs[kind] / predictor.baseline[kind] if limit.relative else costs[kind]
+    raise EmptySpaceError(
+        f"nothing in {_name(study)} meets `budget.{kind}` = {getattr(study.budget, kind)!r} as predicted; "
+        f"the smallest that would do is {_as_budget(kind, needed, limit.relative)!r}, for {format_layout(arch, study.data.image_shape[:2])}"
+    )
+
+
+def unseen_feasible(study: Study, predictor: Predictor, seen: set[str], rng: random.Random) -> Arch | None:
+    """A feasible arch whose hash is not among those seen; none where there is none (in a space too large to list: where none was drawn)."""
+    if study.space is None:
+        candidates: Iterable[Arch] = study.engine.archs
+    elif study.space.size() <= ENUMERABLE:
+        archs = list(study.space.archs())
+        rng.shuffle(archs)
+        candidates = archs
+    else:
+        candidates = itertools.chain((study.space.sample(rng) for _ in range(_SAMPLE)), _likely(study))
+    return next((arch for arch in candidates if arch.arch_hash not in seen and _meets(predictor, arch)), None)
+
+
+def _meets(predictor: Predictor, arch: Arch) -> bool:
+    return all(value <= 0 for value in predictor.violations(predictor.costs(arch)).values())
+
+
+def _likely(study: Study) -> Iterator[Arch]:
+    """Archs among which the cheapest is: all of a small space, else the extremes of every domain and a sample."""
+    if study.space is None:
+        yield from study.engine.archs
+    elif study.space.size() <= ENUMERABLE:
+        yield from study.space.archs()
+    else:
+        yield from _extremes(study.space)
+        rng = random.Random(study.seed)
+        yield from (study.space.sample(rng) for _ in range(_SAMPLE))
+
+
+def _extremes(space: Space) -> Iterator[Arch]:
+    """Archs whose every param is at its domain's least or greatest value, cheapest first; depth also at its least above 0."""
+    domains = space.domains()
+    ends: dict[str, list[Param]] = {}
+    for path, choices in domains.items():
+        if isinstance(choices[0], str):
+            ends[path] = [choices[0]]
+            continue
+        numbers = sorted(choice for choice in choices if not isinstance(choice, str))
+        positive = [number for number in numbers if number > 0] or numbers
+        order: list[Param] = [positive[0], positive[-1]]
+        if path.endswith("pool_stride"):
+            order.reverse()
+        ends[path] = list(dict.fromkeys([0, *order] if 0 in numbers and path.endswith("depth") else order))
+    for values in itertools.islice(itertools.product(*ends.values()), ENUMERABLE):
+        yield space.arch(dict(zip(ends, values, strict=True)))
+
+
+def _as_budget(kind: str, needed: float, relative: bool) -> str:
+    """The text of a budget that `needed` just meets, rounded to the side that does."""
+    up = kind == "memory"
+    scale = 2**20 if up and not relative else 1
+    digits = 0 if not up and not relative else 3
+    scaled = needed / scale * 10**digits
+    rounded = (int(scaled) + 1 if up else int(scaled)) / 10**digits
+    unit = "x" if relative else " MiB" if up else " images/s"
+    return f"{rounded:.10g}{unit}"
+
+
+def _name(study: Study) -> str:
+    return f"the space {study.space.name!r}" if study.space else f"the list of the study {study.name!r}"

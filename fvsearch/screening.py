@@ -1,0 +1,97 @@
+"""Between engine and pool: a suggestion is predicted before it is trained; what is over budget or was seen is told back, and asked again."""
+
+import random
+from collections import defaultdict
+
+from fvsearch.arch import Arch
+from fvsearch.engines.base import Done, Engine, Infeasible, Outcome, Suggestion, Wait
+from fvsearch.feasibility import Predictor, unseen_feasible
+from fvsearch.records import Record
+from fvsearch.space import Params
+from fvsearch.study import Study
+
+MAX_REFUSALS = 200
+"""Suggestions refused in a row before an unseen feasible arch is drawn instead: no engine can hold a search up."""
+
+
+class Candidate(Record, frozen=True, kw_only=True):
+    """An arch that may be trained: within budget as predicted, and new.
+
+    Attributes:
+        predicted: As Predictor.costs.
+    """
+
+    params: Params
+    arch: Arch
+    predicted: dict[str, float]
+
+
+class Screen:
+    """Asks an engine until it has something worth training.
+
+    Attributes:
+        refused: Suggestions that were over budget, so far.
+        repeated: Suggestions that had been evaluated or dispatched before, so far.
+    """
+
+    def __init__(self, study: Study, engine: Engine, predictor: Predictor) -> None:
+        self.refused = 0
+        self.repeated = 0
+        self._study = study
+        self._engine = engine
+        self._predictor = predictor
+        self._outcomes: dict[str, Outcome | None] = {}
+        self._repeats: defaultdict[str, list[Params]] = defaultdict(list)
+
+    def dispatch(self, arch: Arch) -> None:
+        """Remember that an arch is being evaluated."""
+        self._outcomes.setdefault(arch.arch_hash, None)
+
+    def tell(self, params: Params, arch: Arch, outcome: Outcome) -> None:
+        """Pass an evaluated arch's outcome on to the engine, also for every time it was suggested again meanwhile."""
+        key = arch.arch_hash
+        self._outcomes[key] = outcome
+        for told in ([params] if params else []) + self._repeats.pop(key, []):
+            self._engine.tell(told, outcome)
+
+    def next(self) -> Candidate | Wait | Done:
+        """The next arch worth training; Done when the engine has no more, or nothing feasible is left unseen."""
+        for _ in range(MAX_REFUSALS):
+            suggestion = self._engine.ask()
+            if not isinstance(suggestion, Suggestion):
+                return suggestion
+            arch = self._arch(suggestion.params)
+            key = arch.arch_hash
+            if key in self._outcomes:
+                self._tell_again(key, suggestion.params)
+                continue
+            predicted = self._predictor.costs(arch)
+            broken = self._predictor.violations(predicted)
+            if any(value > 0 for value in broken.values()):
+                self.refused += 1
+                self._engine.tell(suggestion.params, Infeasible(constraints=broken))
+                continue
+            return Candidate(params=suggestion.params, arch=arch, predicted=predicted)
+        return self._draw()
+
+    def _arch(self, params: Params) -> Arch:
+        if self._study.space is None:
+            return self._study.engine.archs[int(params["index"])]
+        return self._study.space.arch(params)
+
+    def _tell_again(self, key: str, params: Params) -> None:
+        self.repeated += 1
+        outcome = self._outcomes[key]
+        if outcome is None:
+            self._repeats[key].append(params)
+        else:
+            self._engine.tell(params, outcome)
+
+    def _draw(self) -> Candidate | Done:
+        """An unseen feasible arch, the same one for the same seed and history."""
+        rng = random.Random(f"{self._study.seed}:{len(self._outcomes)}")
+        arch = unseen_feasible(self._study, self._predictor, set(self._outcomes), rng)
+        if arch is None:
+            return Done(reason="nothing within budget is left that was not tried")
+        params: Params = self._study.space.params(arch) if self._study.space else {"index": self._study.engine.archs.index(arch)}
+        return Candidate(params=params, arch=arch, predicted=self._predictor.costs(arch))
