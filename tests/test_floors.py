@@ -1,23 +1,46 @@
 """What an import loads, asked of a fresh process: import-linter reads the source, this asks the interpreter."""
 
+import importlib.util
 import json
-import os
+import pkgutil
+import re
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import pytest
 
 BACKENDS = {"keras", "jax", "tensorflow", "torch"}
 HEAVY = BACKENDS | {"numpy", "optuna", "pandas", "plotly", "scipy", "sklearn"}
 
-BELOW_THE_KERAS_LINE = ("errors", "records", "arch", "layout", "space", "study", "library", "budgets", "costs", "pareto")
-WITHOUT_KERAS = ("ledger", "standing", "search", "screening", "pools", "engines", "report", "export", "cli", "training.segment")
+PROJECT = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def floors() -> list[str]:
+    """The package's modules from the top floor down, as import-linter is told them."""
+    (contract,) = (contract for contract in PROJECT["tool"]["importlinter"]["contracts"] if contract["id"] == "floors")
+    names = [name for layer in contract["layers"] for name in re.findall(r"\w+", layer)]
+    return [name for name in names if importlib.util.find_spec(f"fvsearch.{name}")]
+
+
+def with_submodules(name: str) -> list[str]:
+    """A module, and all that is in it where it is a package."""
+    found = importlib.util.find_spec(f"fvsearch.{name}")
+    folders = found.submodule_search_locations if found else None
+    return [name, *(f"{name}.{inner.name}" for inner in pkgutil.walk_packages(folders))] if folders else [name]
+
+
+FLOORS = floors()
+BELOW_THE_KERAS_LINE = FLOORS[FLOORS.index("models") + 1 :]
+COORDINATOR = [name for name in FLOORS[: FLOORS.index("meters")] if name not in ("testing", "explain")]
+WITHOUT_KERAS = [*(inner for name in COORDINATOR for inner in with_submodules(name)), "training.segment"]
 
 
 def loaded_by(code: str) -> set[str]:
     """Top-level names of the modules that a fresh interpreter holds after `code`."""
     script = f"import sys\n{code}\nimport json; print(json.dumps(sorted({{name.partition('.')[0] for name in sys.modules}})))"
-    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=os.environ | {"COLUMNS": "100"})
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     return set(json.loads(run.stdout.splitlines()[-1]))
 
