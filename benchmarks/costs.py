@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 
-from fvsearch import build_model, load_space, predict
+from fvsearch import load_space, predict
 from fvsearch.arch import Arch
 
 IMAGE_SHAPE, NUM_CLASSES, BATCH_SIZE = (224, 224, 3), 1000, 128
@@ -33,6 +33,8 @@ def cost_by_formula(arch: Arch) -> int:
 
 def count_by_building(arch: Arch) -> int:
     """Parameters, from a built Keras model."""
+    from fvsearch import build_model  # brings keras
+
     return int(build_model(arch, image_shape=IMAGE_SHAPE, num_classes=NUM_CLASSES).count_params())
 
 
