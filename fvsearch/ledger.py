@@ -6,6 +6,7 @@ JSON attribute beside Optuna's own params, values, state and constraints, so tha
 
 import contextlib
 import datetime
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -185,7 +186,6 @@ class Ledger:
         if path.exists():
             _require_same(from_toml(path, Study), study, folder)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
             write_atomically(path, to_toml(study))
         except OSError as error:
             raise ConfigError(f"cannot write to {folder}: {error.strerror}; give another folder with --out") from None
@@ -280,25 +280,12 @@ class Ledger:
         """Enter the starts of `run`."""
         self._write(_INVOCATIONS, invocations)
 
-    @contextlib.contextmanager
-    def lock(self) -> Iterator[None]:
-        """Own the folder while the block runs; the owner's death frees it.
-
-        Raises:
-            LockedError: Another living process owns it.
-        """
-        import filelock
-
-        lock = filelock.FileLock(self.folder / "lock")
-        try:
-            lock.acquire(timeout=0)
-        except filelock.Timeout:
-            raise LockedError(
-                f"another `fvsearch run` works on {self.folder}; wait for it, stop it, or give another folder with --out"
-            ) from None
-        with lock:
-            lock.release()
-            yield
+    def settle(self) -> None:
+        """End the trials whose record says so but whose state does not: their coordinator was killed between the two."""
+        for trial in self._storage.get_all_trials(self._study_id, deepcopy=False):
+            record = self._record(trial)
+            if record.state != "running":
+                self.finish(record)
 
     def close(self) -> None:
         """Let go of the storage's connections."""
@@ -322,10 +309,37 @@ class Ledger:
         self._storage.set_study_user_attr(self._study_id, key, msgspec.to_builtins(value, str_keys=True))
 
 
+@contextlib.contextmanager
+def own_folder(folder: Path) -> Iterator[None]:
+    """Own a study's folder while the block runs; it is made if need be, and the owner's death frees it.
+
+    Raises:
+        ConfigError: The folder cannot be written.
+        LockedError: Another living process owns it.
+    """
+    import filelock
+
+    lock = filelock.FileLock(folder / "lock")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        raise LockedError(f"another `fvsearch run` works on {folder}; wait for it, stop it, or give another folder with --out") from None
+    except OSError as error:
+        raise ConfigError(f"cannot write to {folder}: {error.strerror}; give another folder with --out") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def write_atomically(path: Path, text: str) -> None:
     """Write a whole file or nothing, whatever happens in between."""
     part = path.with_name(f".{path.name}.part")
-    part.write_text(text, encoding="utf-8")
+    with part.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
     part.replace(path)
 
 

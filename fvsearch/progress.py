@@ -1,0 +1,96 @@
+"""Progress on the terminal: a live bar, or plain lines where the output is no terminal."""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from fvsearch.ledger import TrialRecord
+from fvsearch.study import LEARNED, Study
+from fvsearch.units import show_bytes, show_seconds, show_throughput
+
+if TYPE_CHECKING:
+    from fvsearch.search import Progress, Watcher
+    from fvsearch.training.run import Run
+
+PLAIN_EVERY = 30.0
+"""Seconds between plain lines that tell nothing but that work goes on."""
+
+
+@contextlib.contextmanager
+def watch(study: Study) -> Iterator["Watcher"]:
+    """A watcher for `run_study` that shows a bar while the block runs, and a line for every trial that ends."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
+
+    console = Console(stderr=True, highlight=False)
+    columns = (TextColumn("[bold]{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(), TimeElapsedColumn())
+    with Bar(*columns, TextColumn("[dim]{task.fields[detail]}", markup=True), console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task("starting", total=study.trials, detail="")
+        last = _Heartbeat()
+
+        def watcher(progress: "Progress") -> None:
+            if progress.ended:
+                console.print(_trial_line(study, progress.ended), markup=False, soft_wrap=True)
+            elif not console.is_terminal and last.is_due(progress.activity):
+                detail = f"; {_detail(progress)}" if progress.running else ""
+                console.print(f"{progress.activity}: {progress.done} of {progress.total} trials{detail}", markup=False, soft_wrap=True)
+            bar.update(task, completed=progress.done, total=progress.total, description=progress.activity, detail=_detail(progress))
+
+        yield watcher
+
+
+@contextlib.contextmanager
+def watch_training(run: "Run") -> Iterator[Callable[[dict[str, float]], None]]:
+    """A callback for `train_run` that shows a bar over epochs while the block runs."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    console = Console(stderr=True, highlight=False)
+    columns = (TextColumn("[bold]epochs"), BarColumn(bar_width=24), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Bar(*columns, TextColumn("[dim]{task.fields[detail]}"), console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task("train", total=run.recipe.epochs, detail="")
+
+        def on_epoch(metrics: dict[str, float]) -> None:
+            done = int(metrics["epoch"]) + 1
+            detail = f"validation top1 {metrics['top1']:.2%}, loss {metrics['loss']:.4f}"
+            bar.update(task, completed=done, detail=detail)
+            if not console.is_terminal:
+                console.print(f"epoch {done} of {run.recipe.epochs}: {detail}", markup=False, soft_wrap=True)
+
+        yield on_epoch
+
+
+class _Heartbeat:
+    """Whether a plain line is due: the activity changed, or a while has passed."""
+
+    def __init__(self) -> None:
+        self._activity, self._at = "", 0.0
+
+    def is_due(self, activity: str) -> bool:
+        due = activity != self._activity or time.monotonic() - self._at > PLAIN_EVERY
+        if due:
+            self._activity, self._at = activity, time.monotonic()
+        return due
+
+
+def _detail(progress: "Progress") -> str:
+    running = ", ".join(f"#{record.number}" for record in progress.running)
+    return f"running {running or 'none'}; front {progress.on_front}; refused {progress.refused}"
+
+
+def _trial_line(study: Study, record: TrialRecord) -> str:
+    """`#7 completed B2(17, ...)-1(9, ...): top1 95.83%, memory 4.10 MiB, 9.6 s`."""
+    head = f"#{record.number} {record.state} {record.layout}"
+    if record.state != "completed":
+        return f"{head}: {record.reason}"
+    values = ", ".join(f"{o.name} {_show(o.name, record.values[o.name])}" for o in study.objectives)
+    return f"{head}: {values}, {show_seconds(sum(record.seconds.values()))}"
+
+
+def _show(name: str, value: float) -> str:
+    if name in LEARNED:
+        return f"{value:.4f}" if name == "loss" else f"{value:.2%}"
+    return {"memory": show_bytes, "throughput": show_throughput}.get(name, lambda number: f"{number:,.0f}")(value)

@@ -1,0 +1,79 @@
+import random
+
+import pytest
+
+from fvsearch.costs import predict
+from fvsearch.errors import EmptySpaceError
+from fvsearch.feasibility import ENUMERABLE, Predictor, feasible_share, require_feasible, unseen_feasible
+from fvsearch.library import load_study
+from fvsearch.study import Study
+
+SMALL = ["space.stages.0.mlp_dim=96", "space.stages.1.mlp_dim=96", "space.stages.2.mlp_dim=96", "space.stages.2.depth=0"]
+
+
+def study(*settings: str) -> Study:
+    return load_study("quickstart", settings)
+
+
+def meets(predictor: Predictor, found: Study, arch: object) -> bool:
+    return all(value <= 0 for value in predictor.violations(predictor.costs(arch)).values())
+
+
+def test_an_anchor_makes_the_baselines_prediction_its_measurement() -> None:
+    found = study()
+    predictor = Predictor.anchored(found, memory=50e6, throughput=1234.0)
+    assert predictor.baseline["memory"] == pytest.approx(50e6)
+    assert predictor.baseline["throughput"] == pytest.approx(1234.0)
+    other = found.space.arch({"stages.0.depth": 1})
+    cost = predict(other, image_shape=(8, 8, 1), num_classes=10, batch_size=64)
+    base = predict(found.baseline, image_shape=(8, 8, 1), num_classes=10, batch_size=64)
+    assert predictor.costs(other)["throughput"] == pytest.approx(1234.0 * base.macs / cost.macs)
+    factor = (50e6 - base.weight_memory) / base.activation_memory
+    assert predictor.costs(other)["memory"] == pytest.approx(cost.weight_memory + factor * cost.activation_memory)
+
+
+def test_a_device_below_the_formulas_weights_keeps_the_formula() -> None:
+    found = study()
+    assert Predictor.anchored(found, memory=1.0, throughput=1.0).baseline["memory"] == Predictor(found).baseline["memory"]
+
+
+def test_the_share_of_a_small_space_is_exact() -> None:
+    found = study(*SMALL, "budget.memory=0.6x")
+    predictor = Predictor(found)
+    share = feasible_share(found, predictor)
+    assert share.exact and share.size == found.space.size() <= ENUMERABLE
+    assert share.feasible == sum(meets(predictor, found, arch) for arch in found.space.archs())
+    assert 0 < share.share < 1
+
+
+def test_the_share_of_a_large_space_is_a_sample_and_says_so() -> None:
+    found = study()
+    share = feasible_share(found, Predictor(found))
+    assert not share.exact and share.looked_at < share.size
+
+
+@pytest.mark.parametrize("small", [SMALL, []], ids=["enumerated", "extremes"])
+@pytest.mark.parametrize("budget", ["budget.memory=0.05x", "budget.memory=1 KiB", "budget.throughput=99x"])
+def test_an_empty_feasible_set_names_a_budget_that_would_just_do(small: list[str], budget: str) -> None:
+    found = study(*small, budget)
+    kind = budget[len("budget.") :].partition("=")[0]
+    with pytest.raises(EmptySpaceError, match=rf"meets `budget.{kind}`") as caught:
+        require_feasible(found, Predictor(found))
+    needed = str(caught.value).partition("the smallest that would do is '")[2].partition("'")[0]
+    enough = study(*small, f'budget.{kind}="{needed}"')
+    require_feasible(enough, Predictor(enough))
+
+
+def test_with_two_budgets_the_one_that_binds_is_named() -> None:
+    found = study("budget.memory=0.9x", "budget.throughput=99x")
+    with pytest.raises(EmptySpaceError, match=r"`budget.throughput` = '99x'"):
+        require_feasible(found, Predictor(found))
+
+
+def test_unseen_feasible_archs_come_until_none_is_left() -> None:
+    found = study(*SMALL, "budget.memory=0.3x")
+    predictor, seen, rng = Predictor(found), set(), random.Random(0)
+    while arch := unseen_feasible(found, predictor, seen, rng):
+        assert meets(predictor, found, arch) and arch.arch_hash not in seen
+        seen.add(arch.arch_hash)
+    assert len(seen) == feasible_share(found, predictor).feasible > 0

@@ -1,0 +1,137 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from fvsearch.engines import Completed, Failed, Infeasible
+from fvsearch.errors import ConfigError, LockedError
+from fvsearch.layout import format_layout
+from fvsearch.ledger import Anchor, Interval, Invocation, Ledger, QuietPass, Repeat, TrialRecord, own_folder
+from fvsearch.library import load_study
+
+STUDY = load_study("quickstart")
+PREDICTED = {"num_params": 5e4, "macs": 1e6, "memory": 1e7, "throughput": 900.0}
+
+
+def started(depth: int = 1) -> TrialRecord:
+    params = {"stages.0.depth": depth, "stages.1.pooling": "max"}
+    arch = STUDY.space.arch(params)
+    return TrialRecord(params=params, arch=arch, layout=format_layout(arch, 8), arch_hash=arch.arch_hash, predicted=PREDICTED)
+
+
+def completed(record: TrialRecord) -> TrialRecord:
+    return msgspec.structs.replace(
+        record,
+        state="completed",
+        measured={"memory": 1.1e7},
+        constraints={"memory": -0.25},
+        values={"top1": 0.9, "memory": 1.1e7},
+        repeats=(Repeat(seed=3, epochs=({"epoch": 0, "top1": 0.9},), seconds={"train": 2.0, "compile": 1.0}),) * 2,
+        versions={"keras": "3.15.1"},
+    )
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    return Ledger.create(tmp_path, STUDY)
+
+
+def test_trials_are_numbered_from_zero_and_kept_whole(ledger: Ledger) -> None:
+    first, second = ledger.start(started(1)), ledger.start(started(2))
+    assert (first.number, second.number) == (0, 1) and first.is_baseline
+    ledger.finish(completed(first))
+    reopened = Ledger.open(ledger.folder)
+    assert reopened.study == STUDY
+    assert reopened.trials() == (completed(first), second)
+    assert first.seconds == {} and completed(first).seconds == {"train": 4.0, "compile": 2.0}
+
+
+def test_an_end_is_entered_once(ledger: Ledger) -> None:
+    record = ledger.start(started())
+    ledger.finish(completed(record))
+    ledger.finish(msgspec.structs.replace(record, state="failed", reason="too late"))
+    assert ledger.trials() == (completed(record),)
+
+
+def test_an_end_that_was_cut_short_is_settled(ledger: Ledger) -> None:
+    record = ledger.start(started())
+    # What a kill leaves between the record and the state.
+    trial_id = ledger._storage.get_trial_id_from_study_id_trial_number(ledger._study_id, 0)
+    ledger._storage.set_trial_user_attr(trial_id, "fvsearch:trial", msgspec.to_builtins(completed(record)))
+    ledger.settle()
+    assert ledger._storage.get_trial(trial_id).state.name == "COMPLETE"
+    assert ledger.trials() == (completed(record),)
+
+
+def test_optuna_reads_the_study(ledger: Ledger) -> None:
+    import optuna
+
+    records = [ledger.start(started(depth)) for depth in (1, 2, 3, 4)]
+    ledger.finish(completed(records[0]))
+    ledger.finish(msgspec.structs.replace(records[1], state="infeasible", constraints={"memory": 0.3}))
+    ledger.finish(msgspec.structs.replace(records[2], state="failed", reason="loss became NaN"))
+    study = optuna.load_study(study_name="quickstart", storage=f"sqlite:///{ledger.folder}/ledger.db")
+    assert [direction.name for direction in study.directions] == ["MAXIMIZE", "MINIMIZE"]
+    assert [trial.state.name for trial in study.trials] == ["COMPLETE", "PRUNED", "FAIL", "RUNNING"]
+    assert study.trials[0].values == [0.9, 1.1e7] and study.trials[0].params == records[0].params
+    assert [trial.system_attrs.get("constraints") for trial in study.trials[:2]] == [[-0.25], [0.3]]
+    assert study.best_trials == [study.trials[0]]
+
+
+def test_outcomes_are_what_engines_are_told(ledger: Ledger) -> None:
+    record = started()
+    assert completed(record).outcome(STUDY) == Completed(values=(0.9, 1.1e7), constraints={"memory": -0.25})
+    over = msgspec.structs.replace(record, state="infeasible", constraints={"memory": 0.3})
+    assert over.outcome(STUDY) == Infeasible(constraints={"memory": 0.3})
+    assert msgspec.structs.replace(record, state="failed", reason="NaN").outcome(STUDY) == Failed(reason="NaN")
+
+
+def test_study_wide_entries_are_kept(ledger: Ledger) -> None:
+    assert ledger.anchor() is None and ledger.quiet_pass().throughput == {} and ledger.invocations() == ()
+    anchor = Anchor(throughput=9.0, memory=1e7, memory_source="compiled step", device="cpu", seconds=3.0)
+    quiet = QuietPass(throughput={0: Interval(median=2.0, low=1.0, high=3.0)}, seconds=1.0)
+    invocations = (Invocation(command="fvsearch run quickstart", started="now", backend="jax", workers=2, version="0"),)
+    ledger.set_anchor(anchor)
+    ledger.set_quiet_pass(quiet)
+    ledger.set_invocations(invocations)
+    reopened = Ledger.open(ledger.folder)
+    assert (reopened.anchor(), reopened.quiet_pass(), reopened.invocations()) == (anchor, quiet, invocations)
+
+
+def test_a_folder_keeps_one_study_but_may_get_more_trials(ledger: Ledger) -> None:
+    Ledger.create(ledger.folder, STUDY.with_settings(trials=99))
+    assert Ledger.open(ledger.folder).study.trials == 99
+    other = load_study("quickstart", ["recipe.epochs=3"])
+    with pytest.raises(ConfigError, match=r"holds another study: recipe.epochs is 15 there and 3 now; give another folder with --out"):
+        Ledger.create(ledger.folder, other)
+    assert Ledger.open(ledger.folder).study.recipe.epochs == 15
+
+
+def test_a_folder_without_a_study_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"holds no study: `fvsearch run STUDY --out .*` makes one"):
+        Ledger.open(tmp_path / "nothing")
+
+
+def test_a_broken_ledger_is_one_sentence(ledger: Ledger) -> None:
+    (ledger.folder / "ledger.db").write_bytes(b"no database, but long enough to look at" * 9)
+    with pytest.raises(ConfigError, match=r"ledger.db is no ledger of the study 'quickstart'"):
+        Ledger.open(ledger.folder)
+
+
+def test_a_folder_has_one_owner_and_its_death_frees_it(tmp_path: Path) -> None:
+    code = f"from pathlib import Path; from fvsearch.ledger import own_folder\nwith own_folder(Path({str(tmp_path)!r})): print('own', flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as owner:
+        assert owner.stdout.readline() == "own\n"
+        with pytest.raises(LockedError, match="another `fvsearch run` works on"), own_folder(tmp_path):
+            pass
+        owner.kill()
+    with own_folder(tmp_path):
+        pass
+
+
+def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match=r"cannot write to .*; give another folder with --out"), own_folder(tmp_path / "file"):
+        pass

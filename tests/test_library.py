@@ -1,0 +1,91 @@
+from pathlib import Path
+
+import pytest
+
+from fvsearch.arch import named_arch
+from fvsearch.errors import ConfigError
+from fvsearch.layout import parse_layout
+from fvsearch.library import load_arch, load_space, load_study, shipped
+from fvsearch.records import to_toml
+
+
+def test_what_ships_is_found_by_name() -> None:
+    assert {"quickstart", "reinvestment"} <= shipped("spaces").keys()
+    assert {"quickstart", "reinvestment", "compression"} <= shipped("studies").keys()
+
+
+@pytest.mark.parametrize("kind", ["spaces", "studies"])
+def test_every_shipped_file_has_a_name_of_its_own_and_a_header(kind: str) -> None:
+    for name, path in shipped(kind).items():
+        loaded = load_space(name) if kind == "spaces" else load_study(name)
+        assert loaded.name == name and loaded.description
+        assert path.read_text().startswith(f"# {name}")
+
+
+def test_settings_change_a_study() -> None:
+    study = load_study(
+        "quickstart", ["recipe.epochs=5", "space.stages.0.depth=[2, 3]", "budget.memory=0.5x", 'name="other"', "data.test=0.1"]
+    )
+    assert study.recipe.epochs == 5
+    assert study.space is not None and study.space.stages[0].depth == (2, 3)
+    assert study.budget.memory == "0.5x"
+    assert study.name == "other"
+    assert study.data.test == 0.1
+
+
+@pytest.mark.parametrize(
+    ("setting", "sentence"),
+    [
+        ("recipe.epoch=5", "unknown key `epoch` (did you mean 'epochs'?) at recipe in"),
+        ("recipe.epochs=many", "expected `int`, got `str`, but the value is 'many' at recipe.epochs in"),
+        ("recipe.epochs", "a setting must read KEY=VALUE"),
+        ("=5", "a setting must read KEY=VALUE"),
+        ("a..b=5", "a setting must read KEY=VALUE"),
+        ("space.stages.7.depth=1", "a list's key must be an index from 0 to 2, but got '7'"),
+        ("space.stages.x.depth=1", "a list's key must be an index from 0 to 2, but got 'x'"),
+        ("trials.x.y=1", "a setting's key must lead to a value, but 'trials' holds 24"),
+        ("space=quickstrat", "no space 'quickstrat' (did you mean 'quickstart'?)"),
+        ("baseline=B4(18)", "but got 18 at stage 0 of 'B4(18)' at baseline in"),
+        ("baseline=vit-b16", "`image_size` must divide by `patch_size`, but got image_size=8x8, patch_size=16"),
+    ],
+)
+def test_a_bad_setting_is_one_sentence(setting: str, sentence: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_study("quickstart", [setting])
+    assert sentence in str(caught.value)
+
+
+def test_a_layout_needs_one_patch_size() -> None:
+    with pytest.raises(ConfigError, match=r"a layout needs one patch size .* at baseline"):
+        load_study("quickstart", ["space.patch_size=[2, 4]"])
+
+
+def test_a_study_finds_its_space_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text(shipped("spaces")["quickstart"].read_text())
+    text = shipped("studies")["quickstart"].read_text().replace('space = "quickstart"', 'space = "mine.toml"')
+    (tmp_path / "study.toml").write_text(text)
+    assert load_study(str(tmp_path / "study.toml")).space == load_space("quickstart")
+
+
+@pytest.mark.parametrize(
+    ("source", "sentence"),
+    [
+        ("quikstart", "no study 'quikstart' (did you mean 'quickstart'?)"),
+        ("missing.toml", "no file missing.toml"),
+        ("x/y", "no study 'x/y'"),
+    ],
+)
+def test_an_unknown_study_is_one_sentence(source: str, sentence: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_study(source)
+    assert sentence in str(caught.value)
+
+
+def test_an_arch_is_a_name_a_layout_or_a_file(tmp_path: Path) -> None:
+    assert load_arch("vit-s16") == named_arch("vit-s16")
+    assert load_arch("B6-6", patch_size=2, image_size=8) == parse_layout("B6(17)-6(9)", patch_size=2, image_size=8)
+    path = tmp_path / "arch.toml"
+    path.write_text(to_toml(named_arch("pixel-tiny")))
+    assert load_arch(str(path)) == named_arch("pixel-tiny")
+    with pytest.raises(ConfigError, match="no arch 'vit-x16'"):
+        load_arch("vit-x16")

@@ -1,0 +1,99 @@
+from collections.abc import Mapping
+
+from fvsearch.engines import Completed, Done, Infeasible, Outcome, Suggestion, Wait
+from fvsearch.feasibility import Predictor
+from fvsearch.library import load_study
+from fvsearch.screening import MAX_REFUSALS, Candidate, Screen
+from fvsearch.space import Param, Params
+
+SMALL, LARGE = {"stages.0.depth": 1}, {"stages.0.depth": 4, "stages.0.width": 64, "stages.0.mlp_dim": 192, "stages.1.depth": 3}
+DONE = Completed(values=(0.9, 1.0), constraints={"memory": -0.1})
+
+
+class Scripted:
+    """An engine that suggests what it is given, the last one for ever, and keeps what it is told."""
+
+    def __init__(self, *answers: Params | Wait | Done) -> None:
+        self.answers = list(answers)
+        self.told: list[tuple[dict[str, Param], Outcome]] = []
+
+    def ask(self) -> Suggestion | Wait | Done:
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        return Suggestion(params=answer) if isinstance(answer, dict) else answer
+
+    def tell(self, params: Mapping[str, Param], outcome: Outcome) -> None:
+        self.told.append((dict(params), outcome))
+
+
+def screen(engine: Scripted, *settings: str) -> Screen:
+    study = load_study("quickstart", settings)
+    return Screen(study, engine, Predictor(study))
+
+
+def test_a_suggestion_within_budget_passes() -> None:
+    candidate = screen(Scripted(SMALL)).next()
+    assert isinstance(candidate, Candidate)
+    assert candidate.arch.stages[0].depth == 1 and candidate.params == SMALL
+    assert candidate.predicted["memory"] > 0
+
+
+def test_a_suggestion_over_budget_is_told_and_asked_again() -> None:
+    engine = Scripted(LARGE, SMALL)
+    found = screen(engine)
+    assert found.next().params == SMALL
+    [(params, outcome)] = engine.told
+    assert params == LARGE and isinstance(outcome, Infeasible) and outcome.constraints["memory"] > 0
+    assert found.refused == 1
+
+
+def test_an_arch_that_was_evaluated_is_told_again_and_never_proposed_again() -> None:
+    engine = Scripted(SMALL, SMALL, {"stages.0.depth": 2})
+    found = screen(engine)
+    first = found.next()
+    found.dispatch(first.arch)
+    found.tell(first.params, first.arch, DONE)
+    assert found.next().params == {"stages.0.depth": 2}
+    assert engine.told == [(SMALL, DONE), (SMALL, DONE)]
+    assert found.repeated == 1
+
+
+def test_an_arch_that_is_running_is_told_when_it_ends() -> None:
+    engine = Scripted(SMALL, SMALL | {"stages.1.depth": 0}, {"stages.0.depth": 2})
+    found = screen(engine)
+    first = found.next()
+    found.dispatch(first.arch)
+    assert found.next().params == {"stages.0.depth": 2}
+    assert engine.told == []
+    found.tell(first.params, first.arch, DONE)
+    assert engine.told == [(SMALL, DONE), (SMALL | {"stages.1.depth": 0}, DONE)]
+
+
+def test_an_engine_that_keeps_asking_for_the_impossible_does_not_hold_the_search_up() -> None:
+    engine = Scripted(LARGE)
+    found = screen(engine)
+    candidate = found.next()
+    assert isinstance(candidate, Candidate) and candidate.params != LARGE
+    assert found.refused == len(engine.told) == MAX_REFUSALS
+    assert candidate == screen(Scripted(LARGE)).next(), "the same draw for the same seed and history"
+
+
+def test_an_exhausted_space_is_a_normal_end() -> None:
+    only = [f"space.stages.{i}.{name}={value}" for i in (0, 1, 2) for name, value in (("width", 48), ("mlp_dim", 96))]
+    found = screen(Scripted(SMALL), *only, "space.stages.0.depth=[1, 2]", "space.stages.1.depth=0", "space.stages.2.depth=0")
+    for _ in range(2):
+        candidate = found.next()
+        assert isinstance(candidate, Candidate)
+        found.dispatch(candidate.arch)
+        found.tell(candidate.params, candidate.arch, DONE)
+    assert isinstance(found.next(), Done)
+
+
+def test_wait_and_done_pass_through() -> None:
+    assert isinstance(screen(Scripted(Wait())).next(), Wait)
+    assert screen(Scripted(Done(reason="no more"))).next() == Done(reason="no more")
+
+
+def test_listed_archs_are_named_by_index() -> None:
+    study = load_study("compression")
+    found = Screen(study, Scripted({"index": 3}), Predictor(study)).next()
+    assert found.arch == study.engine.archs[3]
