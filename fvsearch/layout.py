@@ -153,7 +153,8 @@ def _read_options(text: str, place: str) -> dict[str, Any]:
             found = (_LETTERS[word[0]], int(word[1:]))
         else:
             raise LayoutError(
-                f"an option must be a token count, h, m, a or s with a number, or {', '.join(_WORDS)}, but got {word!r}{suggest(word, _WORDS)} {place}"
+                f"an option must be a token count, h, m, a or s with a number, or {', '.join(_WORDS)}, "
+                f"but got {word!r}{suggest(word, _WORDS)} {place}"
             )
         key, value = found
         if key in options:

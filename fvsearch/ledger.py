@@ -349,7 +349,8 @@ def _require_same(old: Study, new: Study, folder: Path) -> None:
     for path in sorted(before.keys() | after.keys()):
         if path not in ("trials", "description") and before.get(path) != after.get(path):
             raise ConfigError(
-                f"{folder} holds another study: {path} is {before.get(path)!r} there and {after.get(path)!r} now; give another folder with --out"
+                f"{folder} holds another study: {path} is {before.get(path)!r} there and {after.get(path)!r} now; "
+                "give another folder with --out"
             )
 
 

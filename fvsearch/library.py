@@ -82,7 +82,8 @@ def load_arch(source: str, *, patch_size: int = 16, image_size: int | tuple[int,
     if path.suffix == ".toml" or path.is_file():
         return from_builtins(read_toml(path), Arch, source=source)
     raise ConfigError(
-        f"no arch {source!r}{suggest(source, NAMED_ARCHS)}; give a layout such as 'B6(197)-6(99)', a name of `fvsearch list archs`, or a TOML file"
+        f"no arch {source!r}{suggest(source, NAMED_ARCHS)}; "
+        "give a layout such as 'B6(197)-6(99)', a name of `fvsearch list archs`, or a TOML file"
     )
 
 
@@ -150,7 +151,8 @@ def _resolve_archs(content: dict[str, Any], path: Path) -> None:
             return value
         if is_layout(value) and not (isinstance(patch_size, int) and isinstance(size, int | tuple)):
             raise ConfigError(
-                f"a layout needs one patch size (of the space, or of a named baseline) and `data.image_size`, but got {value!r} at {place} in {path}"
+                "a layout needs one patch size (of the space, or of a named baseline) and `data.image_size`, "
+                f"but got {value!r} at {place} in {path}"
             )
         try:
             return to_builtins(load_arch(value, patch_size=patch_size or 16, image_size=size or 224))

@@ -1,4 +1,4 @@
-"""Between engine and pool: a suggestion is predicted before it is trained; what is over budget or was seen is told back, and asked again."""
+"""Between engine and pool: a suggestion is predicted before it is trained; one over budget, or seen, is told back and asked again."""
 
 import random
 from collections import defaultdict

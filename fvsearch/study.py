@@ -133,7 +133,8 @@ def parse_limit(kind: str, text: str) -> Limit:
         return Limit(value=float(match[1]) * units[match[2]], relative=False)
     example = '"8 GiB"' if kind == "memory" else '"400 images/s"'
     raise ConfigError(
-        f'`{kind}` must be a positive number with a unit ({", ".join(units)}) or a multiple of the baseline, such as {example} or "0.75x", but got {text!r}'
+        f"`{kind}` must be a positive number with a unit ({', '.join(units)}) or a multiple of the baseline, "
+        f'such as {example} or "0.75x", but got {text!r}'
     )
 
 

@@ -41,7 +41,8 @@ def test_the_share_of_a_small_space_is_exact() -> None:
     found = study(*SMALL, "budget.memory=0.6x")
     predictor = Predictor(found)
     share = feasible_share(found, predictor)
-    assert share.exact and share.size == found.space.size() <= ENUMERABLE
+    assert share.exact
+    assert share.size == found.space.size() <= ENUMERABLE
     assert share.feasible == sum(meets(predictor, found, arch) for arch in found.space.archs())
     assert 0 < share.share < 1
 
@@ -49,7 +50,8 @@ def test_the_share_of_a_small_space_is_exact() -> None:
 def test_the_share_of_a_large_space_is_a_sample_and_says_so() -> None:
     found = study()
     share = feasible_share(found, Predictor(found))
-    assert not share.exact and share.looked_at < share.size
+    assert not share.exact
+    assert share.looked_at < share.size
 
 
 @pytest.mark.parametrize("small", [SMALL, []], ids=["enumerated", "extremes"])
@@ -74,6 +76,7 @@ def test_unseen_feasible_archs_come_until_none_is_left() -> None:
     found = study(*SMALL, "budget.memory=0.3x")
     predictor, seen, rng = Predictor(found), set(), random.Random(0)
     while arch := unseen_feasible(found, predictor, seen, rng):
-        assert meets(predictor, found, arch) and arch.arch_hash not in seen
+        assert meets(predictor, found, arch)
+        assert arch.arch_hash not in seen
         seen.add(arch.arch_hash)
     assert len(seen) == feasible_share(found, predictor).feasible > 0

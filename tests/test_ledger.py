@@ -40,12 +40,14 @@ def ledger(tmp_path: Path) -> Ledger:
 
 def test_trials_are_numbered_from_zero_and_kept_whole(ledger: Ledger) -> None:
     first, second = ledger.start(started(1)), ledger.start(started(2))
-    assert (first.number, second.number) == (0, 1) and first.is_baseline
+    assert (first.number, second.number) == (0, 1)
+    assert first.is_baseline
     ledger.finish(completed(first))
     reopened = Ledger.open(ledger.folder)
     assert reopened.study == STUDY
     assert reopened.trials() == (completed(first), second)
-    assert first.seconds == {} and completed(first).seconds == {"train": 4.0, "compile": 2.0}
+    assert first.seconds == {}
+    assert completed(first).seconds == {"train": 4.0, "compile": 2.0}
 
 
 def test_an_end_is_entered_once(ledger: Ledger) -> None:
@@ -75,7 +77,8 @@ def test_optuna_reads_the_study(ledger: Ledger) -> None:
     study = optuna.load_study(study_name="quickstart", storage=f"sqlite:///{ledger.folder}/ledger.db")
     assert [direction.name for direction in study.directions] == ["MAXIMIZE", "MINIMIZE"]
     assert [trial.state.name for trial in study.trials] == ["COMPLETE", "PRUNED", "FAIL", "RUNNING"]
-    assert study.trials[0].values == [0.9, 1.1e7] and study.trials[0].params == records[0].params
+    assert study.trials[0].values == [0.9, 1.1e7]
+    assert study.trials[0].params == records[0].params
     assert [trial.system_attrs.get("constraints") for trial in study.trials[:2]] == [[-0.25], [0.3]]
     assert study.best_trials == [study.trials[0]]
 
@@ -89,7 +92,9 @@ def test_outcomes_are_what_engines_are_told(ledger: Ledger) -> None:
 
 
 def test_study_wide_entries_are_kept(ledger: Ledger) -> None:
-    assert ledger.anchor() is None and ledger.quiet_pass().throughput == {} and ledger.invocations() == ()
+    assert ledger.anchor() is None
+    assert ledger.quiet_pass().throughput == {}
+    assert ledger.invocations() == ()
     anchor = Anchor(throughput=9.0, memory=1e7, memory_source="compiled step", device="cpu", seconds=3.0)
     quiet = QuietPass(throughput={0: Interval(median=2.0, low=1.0, high=3.0)}, seconds=1.0)
     invocations = (Invocation(command="fvsearch run quickstart", started="now", backend="jax", workers=2, version="0"),)
@@ -121,7 +126,8 @@ def test_a_broken_ledger_is_one_sentence(ledger: Ledger) -> None:
 
 
 def test_a_folder_has_one_owner_and_its_death_frees_it(tmp_path: Path) -> None:
-    code = f"from pathlib import Path; from fvsearch.ledger import own_folder\nwith own_folder(Path({str(tmp_path)!r})): print('own', flush=True); input()"
+    imports = "from pathlib import Path; from fvsearch.ledger import own_folder"
+    code = f"{imports}\nwith own_folder(Path({str(tmp_path)!r})): print('own', flush=True); input()"
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as owner:
         assert owner.stdout.readline() == "own\n"
         with pytest.raises(LockedError, match="another `fvsearch run` works on"), own_folder(tmp_path):

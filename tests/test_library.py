@@ -18,7 +18,8 @@ def test_what_ships_is_found_by_name() -> None:
 def test_every_shipped_file_has_a_name_of_its_own_and_a_header(kind: str) -> None:
     for name, path in shipped(kind).items():
         loaded = load_space(name) if kind == "spaces" else load_study(name)
-        assert loaded.name == name and loaded.description
+        assert loaded.name == name
+        assert loaded.description
         assert path.read_text().startswith(f"# {name}")
 
 
@@ -27,7 +28,8 @@ def test_settings_change_a_study() -> None:
         "quickstart", ["recipe.epochs=5", "space.stages.0.depth=[2, 3]", "budget.memory=0.5x", 'name="other"', "data.test=0.1"]
     )
     assert study.recipe.epochs == 5
-    assert study.space is not None and study.space.stages[0].depth == (2, 3)
+    assert study.space is not None
+    assert study.space.stages[0].depth == (2, 3)
     assert study.budget.memory == "0.5x"
     assert study.name == "other"
     assert study.data.test == 0.1

@@ -35,7 +35,7 @@ def test_a_file_that_is_no_toml_is_one_sentence(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(ConfigError, match="is not TOML"):
         from_toml(path, Study)
-    with pytest.raises(ConfigError, match="cannot read .*No such file"):
+    with pytest.raises(ConfigError, match=r"cannot read .*No such file"):
         from_toml(tmp_path / "absent.toml", Study)
 
 

@@ -33,7 +33,8 @@ def screen(engine: Scripted, *settings: str) -> Screen:
 def test_a_suggestion_within_budget_passes() -> None:
     candidate = screen(Scripted(SMALL)).next()
     assert isinstance(candidate, Candidate)
-    assert candidate.arch.stages[0].depth == 1 and candidate.params == SMALL
+    assert candidate.arch.stages[0].depth == 1
+    assert candidate.params == SMALL
     assert candidate.predicted["memory"] > 0
 
 
@@ -42,7 +43,9 @@ def test_a_suggestion_over_budget_is_told_and_asked_again() -> None:
     found = screen(engine)
     assert found.next().params == SMALL
     [(params, outcome)] = engine.told
-    assert params == LARGE and isinstance(outcome, Infeasible) and outcome.constraints["memory"] > 0
+    assert params == LARGE
+    assert isinstance(outcome, Infeasible)
+    assert outcome.constraints["memory"] > 0
     assert found.refused == 1
 
 
@@ -72,7 +75,8 @@ def test_an_engine_that_keeps_asking_for_the_impossible_does_not_hold_the_search
     engine = Scripted(LARGE)
     found = screen(engine)
     candidate = found.next()
-    assert isinstance(candidate, Candidate) and candidate.params != LARGE
+    assert isinstance(candidate, Candidate)
+    assert candidate.params != LARGE
     assert found.refused == len(engine.told) == MAX_REFUSALS
     assert candidate == screen(Scripted(LARGE)).next(), "the same draw for the same seed and history"
 

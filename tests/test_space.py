@@ -72,7 +72,8 @@ def test_depth_zero_ends_the_encoder() -> None:
 
 def test_params_are_the_domains_with_a_choice() -> None:
     domains = space().domains()
-    assert "stages.0.mlp_dim" not in domains and "patch_size" not in domains
+    assert "stages.0.mlp_dim" not in domains
+    assert "patch_size" not in domains
     assert domains["stages.1.depth"] == (0, 1)
 
 

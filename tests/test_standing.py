@@ -50,7 +50,8 @@ def test_what_breaks_its_budget_as_measured_leaves_the_front_to_what_it_dominate
     found = standings(STUDY, TRIALS, ANCHOR, QuietPass(throughput=measured, seconds=1.0))
     assert [standing.place for standing in found[:4]] == ["front", "infeasible", "front", "front"]
     assert found[1].constraints["throughput"] == 1 - 45 / 50, "relative to the baseline of the same pass"
-    assert found[1].throughput.median == 45.0 and found[2].throughput is None
+    assert found[1].throughput.median == 45.0
+    assert found[2].throughput is None
 
 
 def test_no_trials_no_front() -> None:

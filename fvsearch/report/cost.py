@@ -28,8 +28,8 @@ def cost_document(
 ) -> dict[str, Any]:
     """An arch's costs by formula as plain values, ready for JSON.
 
-    `macs` and `flops` are of one image's forward pass, `memory` is bytes at the peak of a step of `batch_size` images. With `against`, `ratio`
-    is this arch over the other; its `throughput` is the inverse of that of the macs.
+    `macs` and `flops` are of one image's forward pass, `memory` is bytes at the peak of a step of `batch_size` images. With `against`,
+    `ratio` is this arch over the other; its `throughput` is the inverse of that of the macs.
 
     Raises:
         ConfigError: An arch does not read or does not fit the image, or a setting is out of its range.
