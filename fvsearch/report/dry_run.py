@@ -1,0 +1,73 @@
+"""What `fvsearch run --dry-run` says: the size of the space, the feasible share, and the work that lies ahead."""
+
+import random
+from typing import TYPE_CHECKING
+
+from fvsearch.costs import predict
+from fvsearch.feasibility import Predictor, feasible_share, require_feasible
+from fvsearch.layout import format_layout
+from fvsearch.study import Study
+from fvsearch.units import show_bytes, show_count
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+_DRAWN = 200
+
+
+def dry_run_table(study: Study) -> "Table":
+    """The study as it would run, by formula: nothing is built, measured or trained.
+
+    Raises:
+        EmptySpaceError: Nothing in the space meets the budget.
+    """
+    from rich.table import Table
+
+    predictor = Predictor(study)
+    require_feasible(study, predictor)
+    found = feasible_share(study, predictor)
+    size = study.data.image_shape[:2]
+    table = Table(title=f"{study.name}: {study.description}", show_header=False, title_justify="left", min_width=60)
+    table.add_column(no_wrap=True)
+    table.add_column()
+    table.add_row("space", f"{found.size:,} archs in {study.space.name!r}" if study.space else f"{found.size} listed archs")
+    counted = "counted" if found.exact else f"estimated from {found.looked_at:,} drawn"
+    table.add_row("within budget", f"{found.share:.1%} as predicted, {counted}")
+    table.add_row("budget", _budget(study))
+    table.add_row("baseline", format_layout(study.baseline, size))
+    base = predictor.baseline
+    table.add_row(
+        "", f"{show_count(base['num_params'])} parameters, {show_count(base['macs'])} macs, {show_bytes(base['memory'])} by formula"
+    )
+    table.add_row("objectives", ", ".join(f"{objective.direction} {objective.name}" for objective in study.objectives))
+    table.add_row("engine", study.engine.sampler if study.engine.name == "optuna" else study.engine.name)
+    table.add_row("data", f"{study.data.source}: {study.data.num_classes} classes, {size[0]}x{size[1]}x{study.data.channels}")
+    table.add_row("work", _work(study, predictor))
+    return table
+
+
+def _budget(study: Study) -> str:
+    limits = [f"{kind} {getattr(study.budget, kind)}" for kind in study.budget.limits()]
+    at = f"{study.budget.phase}, batch {study.cost_batch_size}, {study.recipe.dtype}"
+    return f"{' and '.join(limits) or 'none'} ({at})"
+
+
+def _work(study: Study, predictor: Predictor) -> str:
+    """The trials' work, in trainings of the baseline and in multiply-adds per image of the training split."""
+    if study.space is None:
+        archs = list(study.engine.archs)[: study.trials]
+    else:
+        rng = random.Random(study.seed)
+        drawn = (study.space.sample(rng) for _ in range(100 * _DRAWN))
+        meeting = (arch for arch in drawn if all(value <= 0 for value in predictor.violations(predictor.costs(arch)).values()))
+        archs = [arch for arch, _ in zip(meeting, range(_DRAWN), strict=False)] or [study.baseline]
+    mean = sum(predictor.costs(arch)["macs"] for arch in archs) / len(archs)
+    trainings = study.trials * study.repeats * mean / predictor.baseline["macs"]
+    shape = study.data.image_shape
+    macs = predict(study.baseline, image_shape=shape, num_classes=study.data.num_classes, batch_size=1).macs
+    # Backward costs twice the forward.
+    per_image = 3 * macs * study.recipe.epochs * trainings
+    return (
+        f"{study.trials} trials of {study.recipe.epochs} epochs{f' x {study.repeats} seeds' if study.repeats > 1 else ''}: about "
+        f"{trainings:.1f} trainings of the baseline, {show_count(per_image)} macs for each training image"
+    )
