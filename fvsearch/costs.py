@@ -169,7 +169,10 @@ def _attention(index: int, depth: int, n: int, n_keys: int, width: int, num_head
 
 
 def _mlp(index: int, depth: int, n: int, width: int, mlp_dim: int) -> Item:
-    """The MLPs of a stage. Kept per block: input and normed input (2 n width), hidden units before and after the activation (2 n mlp_dim)."""
+    """The MLPs of a stage.
+
+    Kept per block: its input and the normed input (2 n width), hidden units before and after the activation (2 n mlp_dim).
+    """
     num_params = 2 * width * mlp_dim + mlp_dim + width + 2 * width
     kept = 2 * n * (width + mlp_dim)
     return Item("mlp", index, depth * num_params, depth * 2 * n * width * mlp_dim, depth * kept, kept)
