@@ -1,0 +1,208 @@
+"""The report: one HTML page that needs nothing else, and front.json beside it.
+
+The page's text is made here and in `words`, its shape in page.html.jinja, its look in page.css; jinja2 escapes whatever comes in, for
+names and reasons are the user's.
+"""
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+from fvsearch.errors import ConfigError
+from fvsearch.ledger import Ledger, now, write_atomically
+from fvsearch.report import words
+from fvsearch.report.numbers import PLACES, Quantity, Row, Summary, summarise
+from fvsearch.report.sketch import sketch
+from fvsearch.units import show_count, show_seconds
+
+REPORT_FILE = "report.html"
+FRONT_FILE = "front.json"
+
+PLACE_WORDS = {
+    "front": "on the front",
+    "dominated": "dominated",
+    "infeasible": "over budget",
+    "failed": "failed",
+    "running": "running",
+}
+
+
+def write_report(ledger: Ledger) -> Path:
+    """Write report.html and front.json into the study's folder; the page's path.
+
+    Raises:
+        ConfigError: The folder cannot be written.
+    """
+    summary = summarise(ledger)
+    path = ledger.folder / REPORT_FILE
+    page = render(summary)
+    try:
+        write_atomically(ledger.folder / FRONT_FILE, summary.to_json() + "\n")
+        write_atomically(path, page)
+    except OSError as error:
+        raise ConfigError(f"the report must be written to the study's folder, but {ledger.folder} takes none: {error.strerror}") from None
+    return path
+
+
+def render(summary: Summary) -> str:
+    """The page."""
+    import jinja2
+    import plotly.offline
+
+    from fvsearch import __version__
+    from fvsearch.report import look, plots
+
+    figures = {
+        "memory": plots.tradeoff(summary, "memory"),
+        "throughput": plots.tradeoff(summary, "throughput"),
+        "hypervolume": plots.hypervolume_over_trials(summary),
+        "curves": plots.learning_curves(summary),
+    }
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("fvsearch.report", "."),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page.html.jinja").render(
+        words=words,
+        show_seconds=show_seconds,
+        summary=summary,
+        facts=_facts(summary),
+        tiles=_tiles(summary),
+        front=[_front_row(row, summary) for row in _with_baseline(summary)],
+        rows=[_any_row(row, summary) for row in summary.rows],
+        problems=[_any_row(row, summary) for row in (*summary.at("failed"), *summary.at("infeasible"))],
+        others=[o.name for o in summary.facts.objectives if o.name not in (summary.learned, "memory", "throughput")],
+        counts=[(PLACE_WORDS[place], summary.counts[place]) for place in PLACES if summary.counts[place]],
+        bill=_bill(summary),
+        reference=", ".join(f"{words.NAMES[name]} {words.objective(name, value)}" for name, value in summary.hypervolume.reference.items()),
+        folder=shlex.quote(summary.facts.folder),
+        # graph_objects leaves what is None out, and plotly.js fills it in.
+        figures={name: figure.to_plotly_json() for name, figure in figures.items() if figure.data},
+        colours={look.LIGHT[role]: look.DARK[role] for role in look.LIGHT},
+        light=look.LIGHT,
+        dark=look.DARK,
+        plotly_js=plotly.offline.get_plotlyjs(),
+        written=_clock(now()),
+        version=__version__,
+    )
+
+
+def _with_baseline(summary: Summary) -> tuple[Row, ...]:
+    base = summary.baseline
+    return (*summary.front, *([base] if base and base.place != "front" else []))
+
+
+def _tiles(summary: Summary) -> list[dict[str, str]]:
+    """The picks in a few words each; a trial that is several picks has one tile."""
+    found = []
+    for number in dict.fromkeys(summary.picks[pick] for pick in ("best", "knee", "smallest", "fastest") if pick in summary.picks):
+        row = summary.row(number)
+        sides = {"memory": row.memory, "throughput": row.throughput}
+        costs = [f"{words.ratio(side.ratio)} {name}" for name, side in sides.items() if side.ratio is not None]
+        note = " (predicted)" if row.throughput.ratio is not None and row.throughput.source == "predicted" else ""
+        found.append(
+            {
+                "pick": " and ".join(row.picks) if len(summary.front) > 1 else "the whole front",
+                "value": words.learned(row, summary.learned),
+                "costs": ", ".join(costs) + note,
+                "trial": f"trial {row.number}{', the baseline' if row.is_baseline else ''}",
+                "layout": row.layout,
+            }
+        )
+    return found
+
+
+def _front_row(row: Row, summary: Summary) -> dict[str, Any]:
+    return _any_row(row, summary) | {
+        "picks": row.picks,
+        "memory": _sides("memory", row.memory),
+        "throughput": _sides("throughput", row.throughput),
+        "others": [words.objective(o.name, row.values[o.name]) if o.name in row.values else words.NONE for o in _other_objectives(summary)],
+        "params": show_count(row.num_params) if row.num_params is not None else words.NONE,
+        "macs": show_count(row.macs) if row.macs is not None else words.NONE,
+    }
+
+
+def _other_objectives(summary: Summary) -> list[Any]:
+    return [o for o in summary.facts.objectives if o.name not in (summary.learned, "memory", "throughput")]
+
+
+def _any_row(row: Row, summary: Summary) -> dict[str, Any]:
+    deepest = max(one.arch.depth for one in summary.rows)
+    return {
+        "number": row.number,
+        "place": row.place,
+        "place_words": PLACE_WORDS[row.place],
+        "is_baseline": row.is_baseline,
+        "layout": row.layout,
+        "sketch": sketch(row.arch, summary.facts.data.image_shape, deepest),
+        "learned": words.learned(row, summary.learned),
+        "memory_said": words.cost("memory", row.memory),
+        "throughput_said": words.cost("throughput", row.throughput),
+        "seconds": show_seconds(sum(row.seconds.values())) if row.seconds else words.NONE,
+        "reason": words.why(row),
+    }
+
+
+def _sides(name: str, quantity: Quantity) -> list[dict[str, str]]:
+    """Predicted and measured, each as a number and its ratio to the baseline."""
+    sides = []
+    for value, ratio in ((quantity.predicted, quantity.predicted_ratio), (quantity.measured, quantity.measured_ratio)):
+        number = words.NONE if value is None else words.objective(name, value).removesuffix(" images/s")
+        sides.append({"number": number, "ratio": words.ratio(ratio) if ratio is not None else "", "interval": ""})
+    if quantity.low is not None and quantity.high is not None:
+        low, high = (words.objective(name, value).removesuffix(" images/s") for value in (quantity.low, quantity.high))
+        sides[1]["interval"] = f"{low} \N{EN DASH} {high}"
+    return sides
+
+
+def _bill(summary: Summary) -> list[dict[str, Any]]:
+    """A line for each use of the device, with its share of the whole."""
+    bill = summary.bill
+    lines = [
+        *((name, "", seconds) for name, seconds in bill.activities.items()),
+        ("anchor", "the baseline, measured before the search", bill.anchor),
+        ("quiet pass", "front and baseline, measured after it", bill.quiet_pass),
+    ]
+    return [
+        {"name": name, "note": note, "time": show_seconds(seconds), "share": seconds / bill.total if bill.total else 0.0}
+        for name, note, seconds in lines
+    ]
+
+
+def _facts(summary: Summary) -> list[tuple[str, str]]:
+    """Names and values of the study's facts, in the order of the page."""
+    facts = summary.facts
+    data, recipe = facts.data, facts.recipe
+    budget = {"memory": facts.budget.memory, "throughput": facts.budget.throughput}
+    limits = [f"{words.NAMES[kind]} {text}" for kind, text in budget.items() if text]
+    known = [f"{words.NAMES[kind]} {words.objective(kind, value)}" for kind, value in facts.limits.items()]
+    height, width, channels = data.image_shape
+    lines = {
+        "Objectives": ", ".join(f"{o.direction} {words.NAMES[o.name]}" for o in facts.objectives),
+        "Budget": ", ".join(limits) + (f" (as measured: {', '.join(known)})" if known else "") if limits else "none",
+        "Costs are of": words.at_which(summary),
+        "Space": f"{facts.space}, {facts.size:,} architectures",
+        "Engine": facts.engine,
+        "Trials asked for": f"{facts.trials:,}",
+        "Seed": str(facts.seed),
+        "Repeats": words.plural(facts.repeats, "training") + " per architecture",
+        "Data": f"{data.source}, {height}x{width}x{channels}, {data.num_classes} classes; {words.percent(data.validation, 0)} validates",
+        "Recipe": f"{words.plural(recipe.epochs, 'epoch')}, batch {recipe.batch_size}, learning rate {recipe.learning_rate:g}",
+        "Baseline on this device": ", ".join(f"{words.NAMES[k]} {words.objective(k, v)}" for k, v in facts.anchor.items()),
+        "Backend": ", ".join(facts.backends),
+        "Device": ", ".join(facts.devices),
+        "Versions": ", ".join(f"{name} {' and '.join(found)}" for name, found in facts.versions.items()),
+        "First start": _clock(facts.started),
+        "Last trial ended": _clock(facts.ended),
+        "Folder": facts.folder,
+    }
+    return [(name, value) for name, value in lines.items() if value]
+
+
+def _clock(time: str) -> str:
+    """2026-01-02T03:04:05+00:00 -> 2026-01-02 03:04:05 UTC."""
+    return time.replace("T", " ").replace("+00:00", " UTC")

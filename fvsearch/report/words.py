@@ -1,0 +1,113 @@
+"""How a study reads: names of things, costs with their ratio, and the sentence that says what was found."""
+
+from fvsearch.report.numbers import Quantity, Row, Summary
+from fvsearch.units import show_bytes, show_count, show_throughput
+
+NAMES = {
+    "top1": "validation top-1",
+    "top5": "validation top-5",
+    "loss": "validation loss",
+    "memory": "memory",
+    "throughput": "throughput",
+    "macs": "multiply-adds",
+    "num_params": "parameters",
+}
+"""Of objectives and costs, as a reader sees them."""
+
+NONE = "\N{EN DASH}"
+"""Where there is no number."""
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """0.9694 -> 96.9%."""
+    return f"{100 * share:.{digits}f}%"
+
+
+def ratio(value: float) -> str:
+    """0.7134 -> 0.71x."""
+    return f"{value:.2f}x" if value < 10 else f"{value:.0f}x"
+
+
+def objective(name: str, value: float) -> str:
+    """A value of an objective in its unit."""
+    if name in ("top1", "top5"):
+        return percent(value)
+    if name == "loss":
+        return f"{value:.3f}"
+    return {"memory": show_bytes, "throughput": show_throughput}.get(name, show_count)(value)
+
+
+def learned(row: Row, name: str) -> str:
+    """What a trial learned, with its spread over repeats where there is one."""
+    if name not in row.values:
+        return NONE
+    text = objective(name, row.values[name])
+    return f"{text} ± {objective(name, row.spread[name])}" if row.spread.get(name) else text
+
+
+def cost(name: str, quantity: Quantity) -> str:
+    """A cost from its better source, and which that is: `9.1 MiB measured, 0.71x`."""
+    if quantity.value is None:
+        return NONE
+    text = f"{objective(name, quantity.value)} {quantity.source}"
+    return f"{text}, {ratio(quantity.ratio)}" if quantity.ratio is not None else text
+
+
+def with_ratio(name: str, value: float | None, times: float | None) -> str:
+    """A cost and its ratio to the baseline's: `9.1 MiB (0.71x)`."""
+    if value is None:
+        return NONE
+    return f"{objective(name, value)} ({ratio(times)})" if times is not None else objective(name, value)
+
+
+def plural(count: int, word: str) -> str:
+    """2, "trial" -> 2 trials."""
+    return f"{count:,} {word}{'' if count == 1 else 's'}"
+
+
+def why(row: Row) -> str:
+    """Why a trial failed or is over budget; empty for others."""
+    return row.reason or ", ".join(
+        f"{NAMES[kind]} {percent(value)} {'over' if kind == 'memory' else 'short of'} its limit"
+        for kind, value in row.constraints.items()
+        if value > 0
+    )
+
+
+def headline(summary: Summary) -> str:
+    """What was found, in a sentence or two, whatever state the study is in."""
+    counts, name = summary.counts, NAMES[summary.learned]
+    total, running = sum(counts.values()), counts["running"]
+    ended = total - running
+    if not total:
+        return "No trial has started yet."
+    if not ended:
+        return f"{plural(running, 'trial')} {'is' if running == 1 else 'are'} running; none has ended yet."
+    if not summary.front:
+        causes = {"over budget as measured": counts["infeasible"], "failed": counts["failed"]}
+        reasons = [f"{count} {cause}" for cause, count in causes.items() if count]
+        return f"Nothing is on the front yet: of {plural(ended, 'ended trial')}, {' and '.join(reasons)}."
+    best = summary.row(summary.picks["best"])
+    text = f"{counts['front']} of {plural(ended, 'trial')} {'is' if counts['front'] == 1 else 'are'} on the front"
+    if best.is_baseline:
+        return f"{text}; the best in {name} is the baseline itself, with {learned(best, summary.learned)}."
+    reaches = f"the best reaches {learned(best, summary.learned)} {name}"
+    if best.memory.ratio is not None:
+        reaches += f" with {ratio(best.memory.ratio)} of the baseline’s memory"
+    base = summary.baseline
+    if base and summary.learned in base.values:
+        reaches += f" (the baseline: {learned(base, summary.learned)})"
+    return f"{text}; {reaches}."
+
+
+def caution(summary: Summary) -> str:
+    """How far the values can be trusted."""
+    if summary.facts.repeats == 1:
+        return "One seed: each architecture was trained once, so differences under seed noise are ties."
+    return f"{summary.facts.repeats} seeds: values are means over {summary.facts.repeats} trainings, ± is their standard deviation."
+
+
+def at_which(summary: Summary) -> str:
+    """What costs are said of: `training at batch 64, float32`."""
+    facts = summary.facts
+    return f"{facts.budget.phase} at batch {facts.cost_batch_size}, {facts.recipe.dtype}"

@@ -1,0 +1,60 @@
+"""Sentences that a reader of a report sees."""
+
+from pathlib import Path
+
+import pytest
+from ledgers import STUDY, TRIALS, Trial, empty, fill
+
+from fvsearch.report import words
+from fvsearch.report.numbers import Quantity, Summary, summarise
+
+
+def test_the_headline_says_how_many_are_on_the_front_and_how_good_the_best_is(summary: Summary) -> None:
+    expected = "4 of 12 trials are on the front; the best reaches 97.0% validation top-1 with 0.80x of the baseline’s memory"
+    assert words.headline(summary) == f"{expected} (the baseline: 96.0%)."
+
+
+@pytest.mark.parametrize(
+    ("trials", "expected"),
+    [
+        ((), "No trial has started yet."),
+        ((TRIALS[11],), "1 trial is running; none has ended yet."),
+        ((TRIALS[11], TRIALS[11]), "2 trials are running; none has ended yet."),
+        ((TRIALS[0],), "1 of 1 trial is on the front; the best in validation top-1 is the baseline itself, with 96.0%."),
+        ((TRIALS[6], TRIALS[7]), "Nothing is on the front yet: of 2 ended trials, 1 over budget as measured and 1 failed."),
+        ((TRIALS[12],), "Nothing is on the front yet: of 1 ended trial, 1 over budget as measured."),
+    ],
+    ids=["empty", "running", "two running", "baseline alone", "nothing feasible", "out of memory"],
+)
+def test_the_headline_has_a_sentence_for_every_state(trials: tuple[Trial, ...], expected: str, tmp_path: Path) -> None:
+    assert words.headline(summarise(fill(empty(tmp_path), trials, quiet={}))) == expected
+
+
+def test_one_seed_is_said_to_be_one_seed(summary: Summary, tmp_path: Path) -> None:
+    assert words.caution(summary).startswith("One seed: ")
+    assert "ties" in words.caution(summary)
+    several = summarise(empty(tmp_path, STUDY.with_settings(repeats=3)))
+    assert words.caution(several).startswith("3 seeds: ")
+
+
+def test_a_spread_stands_beside_its_mean(tmp_path: Path) -> None:
+    row = summarise(fill(empty(tmp_path, STUDY.with_settings(repeats=2)), TRIALS[:1])).rows[0]
+    assert words.learned(row, "top1") == "96.0% ± 1.0%"
+
+
+def test_a_cost_says_its_source() -> None:
+    both = Quantity(predicted=2.0**20, predicted_ratio=0.5, measured=2.0**21, measured_ratio=0.713)
+    assert words.cost("memory", both) == "2.00 MiB measured, 0.71x"
+    assert words.cost("throughput", Quantity(predicted=2400.0)) == "2,400 images/s predicted"
+    assert words.cost("memory", Quantity()) == "–"
+
+
+def test_what_broke_a_budget_is_said_where_no_reason_is_on_record(summary: Summary) -> None:
+    assert words.why(summary.row(7)) == "the loss is NaN in epoch 3"
+    # The quiet pass leaves no reason: 1 - 1900 / 2000.
+    assert words.why(summary.row(8)) == "throughput 5.0% short of its limit"
+    assert words.why(summary.row(3)) == ""
+
+
+def test_costs_are_said_of_a_batch_a_phase_and_a_type(summary: Summary) -> None:
+    assert words.at_which(summary) == "training at batch 64, float32"
