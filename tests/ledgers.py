@@ -11,6 +11,7 @@ from fvsearch.ledger import Anchor, Interval, Invocation, Ledger, QuietPass, Rep
 from fvsearch.records import Record
 from fvsearch.space import Space, StageSpace
 from fvsearch.study import LEARNED, Budget, Data, Objective, Recipe, Study
+from fvsearch.training.metrics import EpochMetrics, MetricsFile
 
 MIB = 2**20
 EPOCHS = 5
@@ -178,6 +179,16 @@ def fill(ledger: Ledger, trials: tuple[Trial, ...] = TRIALS, quiet: dict[int, tu
         )
     )
     return ledger
+
+
+def write_metrics(folder: Path, trial: int, repeat: int, *top1: float) -> Path:
+    """What a worker has written of a running trial by now, an epoch for each top-1."""
+    file = MetricsFile(folder / "trials" / f"{trial:04d}" / f"repeat{repeat}" / "metrics.jsonl")
+    file.path.parent.mkdir(parents=True)
+    for epoch, value in enumerate(top1):
+        rest = {"loss": 1.0, "top5": 1.0, "train_loss": 1.0, "train_top1": 0.5, "train_top5": 1.0}
+        file.append(EpochMetrics(epoch=epoch, seconds=1.0, top1=value, **rest))
+    return file.path
 
 
 def empty(folder: Path, study: Study = STUDY) -> Ledger:

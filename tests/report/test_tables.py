@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ledgers import TRIALS, empty, fill
+from ledgers import TRIALS, empty, fill, write_metrics
 from rich.console import Console
 
 from fvsearch.ledger import Ledger
@@ -28,9 +28,7 @@ def test_status_tells_counts_best_and_time(small: Ledger) -> None:
 
 
 def test_status_tells_a_running_trials_epoch(tmp_path: Path) -> None:
-    metrics = tmp_path / "trials" / "0001" / "repeat0" / "metrics.jsonl"
-    metrics.parent.mkdir(parents=True)
-    metrics.write_text('{"epoch": 0, "top1": 0.5}\n{"epoch": 1, "top1": 0.625}\n')
+    write_metrics(tmp_path, 1, 0, 0.5, 0.625)
     ledger = fill(empty(tmp_path), (TRIALS[0], TRIALS[11]))
     shown = text(tables.status_table(ledger))
     assert "2 of 5" in shown
