@@ -97,6 +97,8 @@ def front_table(ledger: Ledger) -> "RenderableType":
         cells += [*_both("memory", row.memory), *_both("throughput", row.throughput)]
         table.add_row(str(row.number), Text(row.layout), *cells, _note(row), end_section=index == len(summary.front))
     notes = f"Costs are of {words.at_which(summary)}; x is times the baseline, from the same source. {words.caution(summary)}"
+    if still := words.unfinished(summary):
+        notes = f"{still} {notes}"
     return Group(*parts, table, Text(notes, style="dim"))
 
 

@@ -100,6 +100,19 @@ def headline(summary: Summary) -> str:
     return f"{text}; {reaches}."
 
 
+def unfinished(summary: Summary) -> str:
+    """What is still to come of the study; empty where nothing is."""
+    counts, asked = summary.counts, summary.facts.trials
+    ended = sum(counts.values()) - counts["running"]
+    said = []
+    if ended < asked:
+        running = f", and {counts['running']} {'is' if counts['running'] == 1 else 'are'} running" if counts["running"] else ""
+        said.append(f"{ended} of the {asked} trials asked for {'has' if ended == 1 else 'have'} ended{running}.")
+    if any(row.throughput.measured is None for row in summary.front):
+        said.append("The throughput of the front is predicted; it has not been measured yet.")
+    return " ".join(said)
+
+
 def caution(summary: Summary) -> str:
     """How far the values can be trusted."""
     if summary.facts.repeats == 1:

@@ -96,6 +96,7 @@ def test_plotly_is_in_the_page_once(page: str) -> None:
 
 def test_the_page_opens_with_what_was_found(reader: Reader) -> None:
     assert "4 of 12 trials are on the front; the best reaches 97.0% validation top-1 with 0.80x of the baseline’s memory" in reader.text
+    assert "12 of the 16 trials asked for have ended, and 1 is running." in reader.text
     assert "One seed: each architecture was trained once" in reader.text
     assert reader.text.index("4 of 12") < reader.text.index("The front")
 

@@ -58,3 +58,11 @@ def test_what_broke_a_budget_is_said_where_no_reason_is_on_record(summary: Summa
 
 def test_costs_are_said_of_a_batch_a_phase_and_a_type(summary: Summary) -> None:
     assert words.at_which(summary) == "training at batch 64, float32"
+
+
+def test_what_is_still_to_come_is_said_until_nothing_is(summary: Summary, tmp_path: Path) -> None:
+    assert words.unfinished(summary) == "12 of the 16 trials asked for have ended, and 1 is running."
+    done = STUDY.with_settings(trials=2)
+    unmeasured = summarise(fill(empty(tmp_path, done), TRIALS[:2], quiet={}))
+    assert words.unfinished(unmeasured) == "The throughput of the front is predicted; it has not been measured yet."
+    assert words.unfinished(summarise(fill(empty(tmp_path, done), TRIALS[:2]))) == ""
