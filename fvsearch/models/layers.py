@@ -49,6 +49,10 @@ class ClassToken(keras.layers.Layer):
         assert patches is not None
         return (batch, 1 + patches, width)
 
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments; said, because Keras's automatic config refuses a dtype policy that is an object."""
+        return dict(super().get_config())
+
 
 @keras.saving.register_keras_serializable(package="fvsearch")
 class ClassState(keras.layers.Layer):
@@ -64,6 +68,10 @@ class ClassState(keras.layers.Layer):
     def compute_output_shape(self, h_shape: Shape) -> Shape:
         """(batch, width)."""
         return (h_shape[0], h_shape[2])
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments; said, because Keras's automatic config refuses a dtype policy that is an object."""
+        return dict(super().get_config())
 
 
 @keras.saving.register_keras_serializable(package="fvsearch")
