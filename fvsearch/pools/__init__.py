@@ -1,0 +1,51 @@
+"""Pools: where a search's work runs. `base` is the contract, `make_pool` makes one by name."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from fvsearch.errors import ConfigError
+from fvsearch.pools.base import Pool, TimedOut, WorkerDied
+from fvsearch.records import suggest
+
+__all__ = ["Pool", "TimedOut", "WorkerDied", "make_pool"]
+
+Kind = Literal["local", "inline"]
+
+
+def make_pool(
+    kind: Kind,
+    num_workers: int,
+    *,
+    environment: Mapping[str, str] | None = None,
+    log_path: Path | None = None,
+    max_tasks: int | None = None,
+    timeout: float | None = None,
+) -> Pool:
+    """The pool of that name.
+
+    Args:
+        kind: "local" processes, or "inline" in this process, which has use for the environment alone.
+        num_workers: Tasks that run side by side.
+        environment: Variables that the work must see, such as KERAS_BACKEND.
+        log_path: File to which workers append their output; none throws it away.
+        max_tasks: Tasks after which a worker is replaced by a fresh one.
+        timeout: Seconds that a task may take.
+
+    Raises:
+        ConfigError: An unknown kind, or numbers below 1.
+    """
+    for name, value in {"num_workers": num_workers, "max_tasks": max_tasks}.items():
+        if value is not None and value < 1:
+            raise ConfigError(f"`{name}` must be at least 1, but got {value}")
+    if timeout is not None and not timeout > 0:
+        raise ConfigError(f"`timeout` must be above 0 seconds, but got {timeout:g}")
+    if kind == "inline":
+        from fvsearch.pools.inline import InlinePool
+
+        return InlinePool(environment=environment)
+    if kind == "local":
+        from fvsearch.pools.local import LocalPool
+
+        return LocalPool(num_workers, environment=environment, log_path=log_path, max_tasks=max_tasks, timeout=timeout)
+    raise ConfigError(f"a pool must be 'local' or 'inline', but got {kind!r}{suggest(kind, ('local', 'inline'))}")
