@@ -1,0 +1,140 @@
+"""A user's own data set: a Python function named "package.module:function".
+
+It is called with data.options as keyword arguments, and returns (images, labels), which are then split, or a mapping of splits:
+{"train": (images, labels), "test": (images, labels)}, with or without "validation". Its module may lie in the current directory.
+"""
+
+import ast
+import importlib
+import inspect
+import pkgutil
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from typing import Any
+
+from fvsearch.data.arrays import ArrayPair, check_pair
+from fvsearch.errors import ConfigError
+from fvsearch.records import suggest
+from fvsearch.study import Data
+
+SPLITS = ("train", "validation", "test")
+
+
+def check_function(data: Data) -> None:
+    """The law that the function exists, told from the module's source: neither it nor its package is imported.
+
+    Raises:
+        ConfigError: No such module, or no such function in it.
+    """
+    module, function = data.source.split(":")
+    spec = _find(module)
+    names = _names_in(spec)
+    if names is not None and function not in names:
+        raise ConfigError(_no_function(module, function, names, spec.origin))
+
+
+def read_function(data: Data) -> ArrayPair | dict[str, ArrayPair]:
+    """What the function returns, checked: all images, or splits by name.
+
+    Raises:
+        ConfigError: No such function, it fails, or what it returns breaks a law.
+    """
+    found = _call(_load(data.source), data)
+    if not isinstance(found, Mapping):
+        return check_pair(found, data, data.source)
+    unknown = set(found) - set(SPLITS)
+    if unknown or not {"train", "test"} <= set(found):
+        raise ConfigError(
+            f'a mapping of splits must have the keys "train" and "test", and may have "validation", '
+            f"but got {sorted(map(str, found))} from {data.source}"
+        )
+    return {name: check_pair(pair, data, f"{data.source}, split {name!r}") for name, pair in found.items()}
+
+
+def _call(function: Callable[..., Any], data: Data) -> Any:
+    """The function's answer to the options."""
+    try:
+        inspect.signature(function).bind(**data.options)
+    except TypeError as error:
+        raise ConfigError(f"{data.source} must take the options {sorted(data.options)}, but {error} at data.options") from None
+    try:
+        return function(**data.options)
+    except Exception as error:
+        raise ConfigError(f"{data.source} must return images and labels, but it raised {type(error).__name__}: {error}") from error
+
+
+def _load(source: str) -> Callable[..., Any]:
+    """Import the function."""
+    module, name = source.split(":")
+    spec = _find(module)
+    try:
+        loaded = importlib.import_module(module)
+    except Exception as error:
+        raise ConfigError(f"the module of {source} must import, but it raised {type(error).__name__}: {error}") from error
+    function = getattr(loaded, name, None)
+    if not callable(function):
+        raise ConfigError(_no_function(module, name, vars(loaded), spec.origin))
+    return function
+
+
+def _find(module: str) -> ModuleSpec:
+    """The module's spec; no package on the way to it is imported, for a user's package may import a backend.
+
+    Raises:
+        ConfigError: There is none.
+    """
+    _look_in_current_directory()
+    importlib.invalidate_caches()
+    path: Iterable[str] | None = None
+    parts = module.split(".")
+    for depth in range(len(parts)):
+        spec = _spec(".".join(parts[: depth + 1]), path)
+        if spec is None:
+            known = [found.name for found in pkgutil.iter_modules(path if path is not None else [str(Path.cwd())])]
+            within = f"the package {'.'.join(parts[:depth])!r}" if depth else f"Python's path or {Path.cwd()}"
+            raise ConfigError(
+                f"the data source must name a module that Python finds, but there is no {parts[depth]!r} in {within}"
+                f"{suggest(parts[depth], known)} at data.source={module!r}"
+            )
+        path = spec.submodule_search_locations or ()
+    assert spec is not None
+    return spec
+
+
+def _spec(name: str, path: Iterable[str] | None) -> ModuleSpec | None:
+    if path is None and name in sys.builtin_module_names:
+        return None
+    specs = (finder.find_spec(name, None if path is None else list(path), None) for finder in sys.meta_path)
+    return next((spec for spec in specs if spec is not None), None)
+
+
+def _look_in_current_directory() -> None:
+    """A console script's path lacks the current directory; last, so that it hides no installed module."""
+    if not {"", str(Path.cwd())} & set(sys.path):
+        sys.path.append(str(Path.cwd()))
+
+
+def _names_in(spec: ModuleSpec) -> set[str] | None:
+    """Names a module defines at its top level, read from its source; None where that does not tell."""
+    if spec.origin is None or not spec.origin.endswith(".py"):
+        return None
+    try:
+        tree = ast.parse(Path(spec.origin).read_bytes())
+    except (OSError, SyntaxError) as error:
+        raise ConfigError(f"the data source's module must be readable Python, but {spec.origin} is not: {error}") from None
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            names |= {alias.asname or alias.name.partition(".")[0] for alias in node.names}
+    return None if {"*", "__getattr__"} & names else names
+
+
+def _no_function(module: str, function: str, names: Iterable[str], origin: str | None) -> str:
+    near = suggest(function, (name for name in names if not name.startswith("_")))
+    return f"the data source must name a function of the module {module!r}, but {origin or module} has no {function!r}{near}"

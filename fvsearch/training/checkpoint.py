@@ -1,0 +1,87 @@
+"""A training's state after an epoch, as one file: weights, seed generators and optimizer state, whichever the backend."""
+
+import io
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from fvsearch.training.files import write_atomically
+
+Array = NDArray[Any]
+
+
+def save_checkpoint(path: Path, model: keras.Model, epochs_done: int) -> None:
+    """Write the state of a compiled model; a kill leaves the file before it or this one, whole."""
+    arrays = {f"variable{index}": keras.ops.convert_to_numpy(variable) for index, variable in enumerate(_state(model))}
+    buffer = io.BytesIO()
+    np.savez(buffer, epochs_done=np.int64(epochs_done), **arrays)
+    write_atomically(path, buffer.getvalue())
+
+
+def read_checkpoint(path: Path) -> "Checkpoint | None":
+    """The checkpoint in a file; None where there is no file.
+
+    Raises:
+        ValueError: The file is broken.
+    """
+    if not path.exists():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as file:  # its reading checks every array's checksum
+            arrays = dict(file)
+        return Checkpoint(int(arrays.pop("epochs_done")), [arrays[f"variable{index}"] for index in range(len(arrays))])
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(f"{type(error).__name__}: {error}") from error
+
+
+class Checkpoint:
+    """A state read from disk.
+
+    Attributes:
+        epochs_done: Epochs trained to reach it.
+        arrays: By the order of the variables.
+    """
+
+    def __init__(self, epochs_done: int, arrays: list[Array]) -> None:
+        self.epochs_done = epochs_done
+        self.arrays = arrays
+
+    def restore(self, model: keras.Model) -> None:
+        """Put the state into a compiled model of the same arch and recipe.
+
+        Raises:
+            ValueError: The checkpoint is of another model; the model is left as it was.
+        """
+        _assign(_state(model), self.arrays)
+
+    def restore_weights(self, model: keras.Model) -> None:
+        """Put the weights into a model of the same arch, and leave the optimizer's state.
+
+        Raises:
+            ValueError: The checkpoint is of another model; the model is left as it was.
+        """
+        variables = _weights(model)
+        _assign(variables, self.arrays[: len(variables)])
+
+
+def _weights(model: keras.Model) -> list[keras.Variable]:
+    return [*model.trainable_variables, *model.non_trainable_variables]
+
+
+def _state(model: keras.Model) -> list[keras.Variable]:
+    """All that an epoch hands to the next, in a fixed order: weights, seed generators among them, then the optimizer's."""
+    return [*_weights(model), *model.optimizer.variables]
+
+
+def _assign(variables: list[keras.Variable], arrays: list[Array]) -> None:
+    found = [(array.shape, str(array.dtype)) for array in arrays]
+    wanted = [(tuple(variable.shape), keras.backend.standardize_dtype(variable.dtype)) for variable in variables]
+    if found != wanted:
+        raise ValueError(f"it holds {len(found)} variables that are not the model's {len(wanted)}")
+    for variable, array in zip(variables, arrays, strict=True):
+        variable.assign(array)

@@ -1,0 +1,69 @@
+"""The device a backend trains on: its name, determinism, and how it says that its memory ran out."""
+
+import importlib
+import platform
+import sys
+
+import keras
+
+OUT_OF_MEMORY = ("RESOURCE_EXHAUSTED", "Out of memory", "out of memory", "can't allocate memory", "OOM when allocating")
+"""What errors say; their types are the backends' own, or no more than RuntimeError."""
+
+
+def device_name() -> str:
+    """The device that steps run on, such as "NVIDIA H200" or "cpu"."""
+    return NAMES[keras.backend.backend()]()
+
+
+def make_deterministic() -> None:
+    """Ask for operations that give the same bits each time; JAX has been asked by `environment`."""
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        if tf.config.list_physical_devices("GPU"):  # on CPU its operations are, and asking makes tf.data complain
+            tf.config.experimental.enable_op_determinism()
+    elif backend == "torch":
+        import torch
+
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        # Else every new tensor is filled before it is used.
+        torch.utils.deterministic.fill_uninitialized_memory = False
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error is a device's or the machine's memory running out, as NumPy and each backend say it."""
+    by_type = isinstance(error, MemoryError) or type(error).__name__ in ("ResourceExhaustedError", "OutOfMemoryError")
+    return by_type or any(sign in str(error) for sign in OUT_OF_MEMORY)
+
+
+def versions() -> dict[str, str]:
+    """Of what a training's numbers depend on."""
+    import fvsearch
+
+    backend = keras.backend.backend()
+    names = ("keras", "numpy", backend)
+    found = {name: str(getattr(sys.modules.get(name) or importlib.import_module(name), "__version__", "")) for name in names}
+    return {"fvsearch": fvsearch.__version__, "python": platform.python_version(), **found}
+
+
+def _jax_device() -> str:
+    import jax
+
+    return str(jax.devices()[0].device_kind)
+
+
+def _tensorflow_device() -> str:
+    import tensorflow as tf
+
+    devices = tf.config.list_physical_devices("GPU")
+    return str(tf.config.experimental.get_device_details(devices[0]).get("device_name", "gpu")) if devices else "cpu"
+
+
+def _torch_device() -> str:
+    import torch
+
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
+
+
+NAMES = {"jax": _jax_device, "tensorflow": _tensorflow_device, "torch": _torch_device}

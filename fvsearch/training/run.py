@@ -1,0 +1,124 @@
+"""A run: one full training of one arch, from a TOML file to model.keras, metrics and the test split's score."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from fvsearch.arch import Arch
+from fvsearch.data import check_source
+from fvsearch.errors import ConfigError, RunError, TrainingError
+from fvsearch.records import Record, require_at_least
+from fvsearch.study import Data, Recipe, require_patches
+from fvsearch.training.files import locked_folder, replace_durably, write_atomically
+from fvsearch.training.metrics import EpochMetrics
+from fvsearch.training.segment import OnEpoch, Segment, run_locked
+
+PATIENCE = 1.0
+"""Seconds to wait for another `fvsearch train` in the folder."""
+
+
+class Run(Record, frozen=True, kw_only=True):
+    """All that a training needs, in one file.
+
+    Attributes:
+        name: Also of the folder, unless another is given.
+        arch, data, recipe, seed: What is trained, on what, how.
+        evidence: What a search knew of the arch, in plain values: study, trial, layout, metrics, costs. Training ignores it.
+    """
+
+    name: str
+    arch: Arch
+    data: Data
+    recipe: Recipe
+    seed: int = 0
+    evidence: dict[str, Any] = msgspec.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        require_at_least(0, self, "seed")
+        if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", self.name):
+            raise ConfigError(f"`name` must be letters, digits, '.', '_' and '-', for it names a folder, but got {self.name!r}")
+        require_patches(self.arch.patch_size, self.data)
+
+
+class Score(Record, frozen=True, kw_only=True):
+    """What the trained model makes of the test split."""
+
+    loss: float
+    top1: float
+    top5: float
+    images: int
+
+
+class RunSummary(Record, frozen=True, kw_only=True):
+    """What a run came to.
+
+    Attributes:
+        model: Path of model.keras.
+        last: Metrics of the last epoch.
+        test: Of the test split; none where the data has none.
+        notes: What a reader should know of how it went.
+        seconds: Wall time by activity.
+    """
+
+    name: str
+    model: str
+    last: EpochMetrics
+    test: Score | None
+    notes: tuple[str, ...]
+    measured: dict[str, float]
+    seconds: dict[str, float]
+    backend: str
+    device: str
+
+
+def train_run(run: Run, folder: Path, on_epoch: OnEpoch | None = None) -> RunSummary:
+    """Train a run to its end: metrics.jsonl, model.keras, test.json. Interrupted, the same call goes on from the last epoch.
+
+    The test split is read once, when the training is over and the model is written.
+
+    Args:
+        run: What to train.
+        folder: Of the run; made if need be.
+        on_epoch: Told of every epoch that this call trains.
+
+    Raises:
+        ConfigError: The data cannot be read, or the folder cannot be written or holds another training.
+        LockedError: Another process trains in the folder.
+        TrainingError: The loss is no longer finite, or something else in the training went wrong.
+        RunError: The device's memory ran out.
+    """
+    check_source(run.data)
+    with locked_folder(folder, PATIENCE):
+        segment = Segment(arch=run.arch, data=run.data, recipe=run.recipe, seed=run.seed, to_epoch=run.recipe.epochs, folder=str(folder))
+        result = run_locked(segment, on_epoch)
+        if result.status == "over_memory":
+            raise RunError(f"{result.reason}; a smaller recipe.batch_size needs less")
+        if result.status == "failed":
+            raise TrainingError(f"{run.name}: {result.reason}")
+        model, score = folder / "model.keras", folder / "test.json"
+        if not (model.exists() and score.exists()):
+            _finish(segment, model, score)
+    return RunSummary(
+        name=run.name,
+        model=str(model),
+        last=result.epochs[-1],
+        test=msgspec.json.decode(score.read_bytes(), type=Score | None),
+        notes=result.notes,
+        measured=result.measured,
+        seconds=result.seconds,
+        backend=result.backend,
+        device=result.device,
+    )
+
+
+def _finish(segment: Segment, model_path: Path, score_path: Path) -> None:
+    """Write the model, then score it on the test split."""
+    from fvsearch.training.finish import score_on_test, trained_model
+
+    model = trained_model(segment)
+    draft = model_path.with_name(".draft.keras")
+    model.save(draft)
+    replace_durably(draft, model_path)
+    write_atomically(score_path, msgspec.json.encode(score_on_test(model, segment)))

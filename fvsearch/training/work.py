@@ -1,0 +1,155 @@
+"""What run_segment does once keras may be imported: build, measure, resume, train."""
+
+from pathlib import Path
+
+import keras
+import msgspec
+
+from fvsearch.data import SearchSplits, load_search_splits
+from fvsearch.meters.memory import step_memory
+from fvsearch.models import build_model
+from fvsearch.training.checkpoint import read_checkpoint, save_checkpoint
+from fvsearch.training.device import device_name, make_deterministic, versions
+from fvsearch.training.fit import Stopwatch, compile_model, steps_per_epoch, train_epochs
+from fvsearch.training.metrics import MetricsFile
+from fvsearch.training.ownership import claim_folder
+from fvsearch.training.segment import Clock, Ended, OnEpoch, Segment, SegmentResult, Status
+from fvsearch.units import show_bytes
+
+
+class Work:
+    """One segment on its way, in a folder that this process owns.
+
+    Args:
+        segment: What to do.
+        clock: Takes the time.
+
+    Raises:
+        ConfigError: The folder holds another training.
+    """
+
+    def __init__(self, segment: Segment, clock: Clock) -> None:
+        self.segment, self.clock = segment, clock
+        folder = Path(segment.folder)
+        self.metrics = MetricsFile(folder / "metrics.jsonl")
+        self.checkpoint_path = folder / "checkpoint.npz"
+        self.result_path = folder / "result.json"
+        self.measured: dict[str, float] = {}
+        self.memory_source = ""
+        self.notes = claim_folder(segment, keras.backend.backend())
+
+    def ended(self) -> SegmentResult | None:
+        """The result that stands on disk, if this very segment has ended and what it left is whole."""
+        try:
+            ended = msgspec.json.decode(self.result_path.read_bytes(), type=Ended)
+            checkpoint = read_checkpoint(self.checkpoint_path)
+        except (OSError, ValueError):
+            return None
+        if msgspec.structs.replace(ended.segment, folder=self.segment.folder) != self.segment:
+            return None
+        done = checkpoint.epochs_done if checkpoint else 0
+        whole = done == self.segment.to_epoch == len(self.metrics.read())
+        return ended.result if whole or ended.result.status != "completed" else None
+
+    def run(self, on_epoch: OnEpoch | None) -> SegmentResult:
+        """Train to the segment's end.
+
+        Raises:
+            TrainingError: The loss is no longer finite.
+        """
+        segment = self.segment
+        with self.clock.time("build"):
+            splits = load_search_splits(segment.data)
+            model = fresh_model(segment, len(splits.train.labels))
+        with self.clock.time("measure"):
+            self._measure(model)
+        memory = self.measured["memory"]
+        if segment.max_memory is not None and memory > segment.max_memory:
+            allowed = show_bytes(segment.max_memory)
+            return self.result("over_memory", f"memory is {show_bytes(memory)} as measured, above the {allowed} allowed")
+        self._train(model, splits, range(self._resume(model), segment.to_epoch), on_epoch)
+        return self.result("completed")
+
+    def result(self, status: Status, reason: str = "") -> SegmentResult:
+        """How the segment ended, with what is known by now."""
+        return SegmentResult(
+            status=status,
+            reason=reason,
+            epochs=self.metrics.read(),
+            notes=tuple(self.notes),
+            measured=self.measured,
+            memory_source=self.memory_source,
+            seconds=self.clock.seconds,
+            backend=keras.backend.backend(),
+            device=device_name(),
+            versions=versions(),
+        )
+
+    def _measure(self, model: keras.Model) -> None:
+        segment = self.segment
+        batch_size = segment.cost_batch_size or segment.recipe.batch_size
+        memory = step_memory(model, segment.data.image_shape, batch_size, segment.phase)
+        self.measured, self.memory_source = {"memory": float(memory.bytes)}, memory.source
+
+    def _resume(self, model: keras.Model) -> int:
+        """Put the checkpoint into the model, if it is good; how many epochs it has done."""
+        epochs = self.metrics.read()
+        done = 0
+        try:
+            checkpoint = read_checkpoint(self.checkpoint_path)
+            if checkpoint is None and self.segment.from_epoch:
+                raise ValueError("there is none")
+            if checkpoint is not None:
+                if not checkpoint.epochs_done <= min(len(epochs), self.segment.to_epoch):
+                    raise ValueError(f"it is of epoch {checkpoint.epochs_done}, and metrics are there of {len(epochs)}")
+                checkpoint.restore(model)
+                done = checkpoint.epochs_done
+        except ValueError as error:
+            self.notes.append(f"the checkpoint could not be used ({error}): trained from the start")
+            self.checkpoint_path.unlink(missing_ok=True)
+        self.metrics.keep(epochs[:done])
+        return done
+
+    def _train(self, model: keras.Model, splits: SearchSplits, epochs: range, on_epoch: OnEpoch | None) -> None:
+        """Train these epochs. Metrics are written before the checkpoint, so that a checkpoint never lacks any."""
+        watch = Stopwatch()
+        try:
+            with self.clock.time("train"):
+                for metrics in train_epochs(model, self.segment.recipe, splits, self.segment.seed, epochs, watch):
+                    self.metrics.append(metrics)
+                    save_checkpoint(self.checkpoint_path, model, metrics.epoch + 1)
+                    if on_epoch is not None:
+                        on_epoch(msgspec.to_builtins(metrics))
+        finally:
+            self.clock.add("compile", watch.compile_seconds)
+            self.clock.add("train", -watch.compile_seconds)
+
+
+def fresh_model(segment: Segment, num_train: int) -> keras.Model:
+    """The segment's model before its first epoch, compiled; what Keras kept of earlier models is let go, the dtype policy is not.
+
+    Args:
+        segment: Says arch, recipe and seed.
+        num_train: Images in the training split.
+    """
+    policy = keras.config.dtype_policy()
+    keras.utils.clear_session()
+    keras.config.set_dtype_policy(policy)
+    make_deterministic()
+    model = bare_model(segment)
+    compile_model(model, segment.recipe, steps_per_epoch(segment.recipe, num_train))
+    return model
+
+
+def bare_model(segment: Segment) -> keras.Model:
+    """The segment's model, its weights as the seed gives them, not compiled."""
+    recipe = segment.recipe
+    return build_model(
+        segment.arch,
+        image_shape=segment.data.image_shape,
+        num_classes=segment.data.num_classes,
+        dropout=recipe.dropout,
+        stochastic_depth=recipe.stochastic_depth,
+        dtype=recipe.dtype,
+        seed=segment.seed,
+    )
