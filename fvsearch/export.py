@@ -8,7 +8,8 @@ import msgspec
 
 from fvsearch import __version__
 from fvsearch.errors import ConfigError
-from fvsearch.ledger import Ledger, write_atomically
+from fvsearch.files import write_atomically
+from fvsearch.ledger import Ledger
 from fvsearch.records import suggest, to_builtins, to_toml
 from fvsearch.report import words
 from fvsearch.report.numbers import PICKS, Row, Summary, summarise
@@ -50,7 +51,7 @@ def write_run(run: Run, path: Path, *, overwrite: bool = False) -> None:
     if path.exists() and not overwrite:
         raise ConfigError(f"{path} must be a new file, but it exists; --force overwrites it, -o names another")
     try:
-        write_atomically(path, f"{_header(run, path)}\n{to_toml(run)}")
+        write_atomically(path, f"{_header(run, path)}\n{to_toml(run)}".encode())
     except OSError as error:
         raise ConfigError(f"cannot write {path}: {error.strerror}; give another file with -o") from None
 

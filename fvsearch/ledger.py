@@ -6,8 +6,7 @@ JSON attribute beside Optuna's own params, values, state and constraints, so tha
 
 import contextlib
 import datetime
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,7 +14,10 @@ import msgspec
 
 from fvsearch.arch import Arch
 from fvsearch.engines.base import Completed, Failed, Infeasible, Outcome
-from fvsearch.errors import ConfigError, LockedError
+from fvsearch.errors import ConfigError
+from fvsearch.files import write_atomically
+from fvsearch.meters.measured import Anchor as Anchor
+from fvsearch.meters.measured import Interval as Interval
 from fvsearch.records import Record, from_toml, to_builtins, to_toml
 from fvsearch.space import Params
 from fvsearch.study import Study
@@ -51,7 +53,8 @@ class TrialRecord(Record, frozen=True, kw_only=True):
 
     Attributes:
         number: From 0, the baseline.
-        state: "infeasible" is over budget as measured; predicted ones are never dispatched.
+        state: "infeasible" is over budget as measured, so not trained; what is predicted so is never dispatched. The baseline is trained
+            whatever its budget says.
         reason: Why it failed, or what broke its budget.
         params: The searched params, empty for a baseline outside the space.
         layout: The arch's canonical layout at the study's image size.
@@ -97,36 +100,11 @@ class TrialRecord(Record, frozen=True, kw_only=True):
 
     def outcome(self, study: Study) -> Outcome:
         """What an engine is told of the ended trial."""
-        if self.state == "completed":
+        if self.state == "completed" and not any(value > 0 for value in self.constraints.values()):
             return Completed(values=tuple(self.values[o.name] for o in study.objectives), constraints=self.constraints)
-        if self.state == "infeasible":
+        if self.state in ("completed", "infeasible"):
             return Infeasible(constraints=self.constraints)
         return Failed(reason=self.reason)
-
-
-class Interval(Record, frozen=True, kw_only=True):
-    """A measured quantity: its median, and where the median lies with 95% confidence."""
-
-    median: float
-    low: float
-    high: float
-
-
-class Anchor(Record, frozen=True, kw_only=True):
-    """The baseline's measured costs, taken alone before the search: they scale every prediction to this device.
-
-    Attributes:
-        throughput: Images/s.
-        memory: Bytes.
-        memory_source: How the memory was obtained.
-        seconds: It took.
-    """
-
-    throughput: float
-    memory: float
-    memory_source: str
-    device: str
-    seconds: float
 
 
 class QuietPass(Record, frozen=True, kw_only=True):
@@ -186,7 +164,7 @@ class Ledger:
         if path.exists():
             _require_same(from_toml(path, Study), study, folder)
         try:
-            write_atomically(path, to_toml(study))
+            write_atomically(path, to_toml(study).encode())
         except OSError as error:
             raise ConfigError(f"cannot write to {folder}: {error.strerror}; give another folder with --out") from None
         return cls._connect(folder, study)
@@ -249,8 +227,6 @@ class Ledger:
             return
         # The record first, the state last: a kill in between leaves a running trial whose record is complete, and `finish` again ends it.
         self._storage.set_trial_user_attr(trial_id, _TRIAL, msgspec.to_builtins(record))
-        for key, value in {**record.measured, **record.values}.items():
-            self._storage.set_trial_user_attr(trial_id, key, value)
         # Optuna's samplers read one constraint a key; optuna-dashboard reads the older list.
         self._storage.set_trial_system_attr(trial_id, "constraints", list(record.constraints.values()))
         values = [record.values[o.name] for o in self.study.objectives] if record.state == "completed" else None
@@ -258,7 +234,8 @@ class Ledger:
 
     def anchor(self) -> Anchor | None:
         """The baseline's costs on this device, if they were taken."""
-        return self._read(_ANCHOR, Anchor)
+        anchor: Anchor | None = self._read(_ANCHOR, Anchor)
+        return anchor
 
     def set_anchor(self, anchor: Anchor) -> None:
         """Enter the baseline's costs on this device."""
@@ -307,40 +284,6 @@ class Ledger:
 
     def _write(self, key: str, value: Any) -> None:
         self._storage.set_study_user_attr(self._study_id, key, msgspec.to_builtins(value, str_keys=True))
-
-
-@contextlib.contextmanager
-def own_folder(folder: Path) -> Iterator[None]:
-    """Own a study's folder while the block runs; it is made if need be, and the owner's death frees it.
-
-    Raises:
-        ConfigError: The folder cannot be written.
-        LockedError: Another living process owns it.
-    """
-    import filelock
-
-    lock = filelock.FileLock(folder / "lock")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        raise LockedError(f"another `fvsearch run` works on {folder}; wait for it, stop it, or give another folder with --out") from None
-    except OSError as error:
-        raise ConfigError(f"cannot write to {folder}: {error.strerror}; give another folder with --out") from None
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a whole file or nothing, whatever happens in between."""
-    part = path.with_name(f".{path.name}.part")
-    with part.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
 
 
 def _require_same(old: Study, new: Study, folder: Path) -> None:

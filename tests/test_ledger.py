@@ -1,14 +1,12 @@
-import subprocess
-import sys
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from fvsearch.engines import Completed, Failed, Infeasible
-from fvsearch.errors import ConfigError, LockedError
+from fvsearch.errors import ConfigError
 from fvsearch.layout import format_layout
-from fvsearch.ledger import Anchor, Interval, Invocation, Ledger, QuietPass, Repeat, TrialRecord, own_folder
+from fvsearch.ledger import Anchor, Interval, Invocation, Ledger, QuietPass, Repeat, TrialRecord
 from fvsearch.library import load_study
 
 STUDY = load_study("quickstart")
@@ -123,21 +121,3 @@ def test_a_broken_ledger_is_one_sentence(ledger: Ledger) -> None:
     (ledger.folder / "ledger.db").write_bytes(b"no database, but long enough to look at" * 9)
     with pytest.raises(ConfigError, match=r"ledger.db is no ledger of the study 'quickstart'"):
         Ledger.open(ledger.folder)
-
-
-def test_a_folder_has_one_owner_and_its_death_frees_it(tmp_path: Path) -> None:
-    imports = "from pathlib import Path; from fvsearch.ledger import own_folder"
-    code = f"{imports}\nwith own_folder(Path({str(tmp_path)!r})): print('own', flush=True); input()"
-    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as owner:
-        assert owner.stdout.readline() == "own\n"
-        with pytest.raises(LockedError, match="another `fvsearch run` works on"), own_folder(tmp_path):
-            pass
-        owner.kill()
-    with own_folder(tmp_path):
-        pass
-
-
-def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigError, match=r"cannot write to .*; give another folder with --out"), own_folder(tmp_path / "file"):
-        pass

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from fvsearch.errors import ConfigError
-from fvsearch.ledger import Ledger, now, write_atomically
+from fvsearch.files import write_atomically
+from fvsearch.ledger import Ledger, now
 from fvsearch.report import words
 from fvsearch.report.numbers import PLACES, Quantity, Row, Summary, summarise
 from fvsearch.report.sketch import sketch
@@ -37,8 +38,8 @@ def write_report(ledger: Ledger) -> Path:
     path = ledger.folder / REPORT_FILE
     page = render(summary)
     try:
-        write_atomically(ledger.folder / FRONT_FILE, summary.to_json() + "\n")
-        write_atomically(path, page)
+        write_atomically(ledger.folder / FRONT_FILE, f"{summary.to_json()}\n".encode())
+        write_atomically(path, page.encode())
     except OSError as error:
         raise ConfigError(f"the report must be written to the study's folder, but {ledger.folder} takes none: {error.strerror}") from None
     return path

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from fvsearch.training.files import write_atomically
+from fvsearch.files import write_atomically
 
 Array = NDArray[Any]
 

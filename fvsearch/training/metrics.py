@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 
 from fvsearch.records import Record
-from fvsearch.training.files import write_atomically
+from fvsearch.files import write_atomically
 
 
 class EpochMetrics(Record, frozen=True, kw_only=True):

@@ -26,7 +26,7 @@ from fvsearch.errors import ConfigError, FvsearchError, TrainingError
 from fvsearch.records import Record, require_at_least
 from fvsearch.study import Data, Phase, Recipe, require_patches
 from fvsearch.training.environment import set_environment
-from fvsearch.training.files import locked_folder, write_atomically
+from fvsearch.files import locked_folder, write_atomically
 from fvsearch.training.metrics import EpochMetrics
 
 Status = Literal["completed", "over_memory", "failed"]

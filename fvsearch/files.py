@@ -45,9 +45,11 @@ def locked_folder(folder: Path, patience: float = PATIENCE) -> Iterator[None]:
         lock = filelock.FileLock(folder / ".lock", timeout=patience)
         lock.acquire()
     except filelock.Timeout:
-        raise LockedError(f"another process trains in {folder}; wait until it ends, end it, or give another folder") from None
+        raise LockedError(
+            f"another process of fvsearch works in {folder}; wait until it ends, end it, or give another folder with --out"
+        ) from None
     except OSError as error:
-        raise ConfigError(f"cannot write in {folder}: {error.strerror}; give another folder") from None
+        raise ConfigError(f"cannot write to {folder}: {error.strerror}; give another folder with --out") from None
     try:
         yield
     finally:

@@ -1,0 +1,276 @@
+"""The loop, with trainings that are computed: no backend, no process."""
+
+import concurrent.futures
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fvsearch import search
+from fvsearch.errors import ConfigError, EmptySpaceError, RunError
+from fvsearch.layout import parse_layout
+from fvsearch.ledger import Ledger
+from fvsearch.library import load_study
+from fvsearch.meters.measured import Anchor, Interval, Measured, MeasureRequest, StepMemory
+from fvsearch.pools import WorkerDied
+from fvsearch.search import Progress, RunSettings, run_study
+from fvsearch.standing import ledger_standings
+from fvsearch.study import Proposer, Study
+from fvsearch.training.metrics import EpochMetrics
+from fvsearch.training.segment import Segment, SegmentResult
+
+ANCHOR = Anchor(throughput=1000.0, memory=20e6, memory_source="made up", device="none", seconds=1.0)
+SETTINGS = RunSettings(backend="jax", command="fvsearch run quickstart")
+
+
+def memory(arch: Any) -> float:
+    return 20e6 if arch == STUDY.baseline else 1e6 * sum(stage.depth * stage.width / 16 for stage in arch.stages)
+
+
+def train(segment: Segment) -> SegmentResult:
+    """A training whose accuracy follows the arch's depth, and the seed a little."""
+    top1 = 1 - 1 / (2 + segment.arch.depth) + segment.seed % 100 / 1e5
+    epochs = tuple(
+        EpochMetrics(epoch=epoch, seconds=1.0, loss=1.0, top1=top1, top5=1.0, train_loss=1.0, train_top1=top1, train_top5=1.0)
+        for epoch in range(segment.to_epoch)
+    )
+    return SegmentResult(status="completed", epochs=epochs, measured={"memory": memory(segment.arch)}, seconds={"train": 2.0})
+
+
+def measure(request: MeasureRequest) -> Measured:
+    intervals = tuple(Interval(median=1e9 / memory(arch), low=1.0, high=9e9) for arch in request.archs)
+    parts = StepMemory(bytes=1, source="made up")
+    return Measured(
+        throughput=intervals, memory=(parts,) * len(intervals), backend="jax", device="none", versions={}, seconds={"measure": 3.0}
+    )
+
+
+STUDY: Study = load_study("quickstart", ["trials=12", "recipe.epochs=2"])
+
+
+class ScriptedPool:
+    """Runs what is submitted at once, by functions of the test."""
+
+    def __init__(self, num_workers: int = 2, **functions: Callable[[Any], Any]) -> None:
+        self.num_workers = num_workers
+        self.functions = {"run_segment": train, "measure_anchor": lambda request: ANCHOR, "measure_throughputs": measure} | functions
+        self.submitted: list[tuple[str, Any]] = []
+
+    def submit(self, function: Callable[[Any], Any], argument: Any) -> "concurrent.futures.Future[Any]":
+        future: concurrent.futures.Future[Any] = concurrent.futures.Future()
+        self.submitted.append((function.__name__, argument))
+        try:
+            future.set_result(self.functions[function.__name__](argument))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+    def close(self, cancel: bool = False) -> None:
+        pass
+
+    def segments(self) -> list[Segment]:
+        return [argument for name, argument in self.submitted if name == "run_segment"]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Ledger]:
+    def call(pool: ScriptedPool, study: Study = STUDY, settings: RunSettings = SETTINGS, **others: Any) -> Ledger:
+        monkeypatch.setattr(search, "make_pool", lambda *arguments, **options: pool)
+        return run_study(study, tmp_path / "out", settings, **others)
+
+    return call
+
+
+def test_a_study_gets_its_trials_the_baseline_first_each_arch_once(run: Callable[..., Ledger]) -> None:
+    pool = ScriptedPool()
+    trials = run(pool).trials()
+    assert len(trials) == 12
+    assert trials[0].arch == STUDY.baseline
+    assert len({trial.arch_hash for trial in trials}) == 12
+    assert {trial.state for trial in trials} <= {"completed", "infeasible"}
+    assert pool.submitted[0][0] == "measure_anchor"
+    assert pool.submitted[-1][0] == "measure_throughputs"
+    assert len(pool.segments()) == 12
+
+
+def test_nothing_predicted_over_budget_is_trained(run: Callable[..., Ledger]) -> None:
+    trials = run(ScriptedPool()).trials()
+    assert all(trial.predicted["memory"] <= ANCHOR.memory for trial in trials)
+    assert trials[0].predicted["memory"] == pytest.approx(ANCHOR.memory)
+
+
+def test_the_same_seed_gives_the_same_trials_with_one_worker(run: Callable[..., Ledger], tmp_path: Path) -> None:
+    first = [trial.arch_hash for trial in run(ScriptedPool(1)).trials()]
+    (tmp_path / "out").rename(tmp_path / "before")
+    assert [trial.arch_hash for trial in run(ScriptedPool(1)).trials()] == first
+    (tmp_path / "out").rename(tmp_path / "between")
+    assert [trial.arch_hash for trial in run(ScriptedPool(1), STUDY.with_settings(seed=1)).trials()] != first
+
+
+def test_memory_as_measured_makes_a_trial_infeasible(run: Callable[..., Ledger]) -> None:
+    def over(segment: Segment) -> SegmentResult:
+        if segment.arch == STUDY.baseline:
+            assert segment.max_memory is None
+            return train(segment)
+        assert segment.max_memory == ANCHOR.memory
+        return SegmentResult(status="over_memory", reason="too much", measured={"memory": 30e6})
+
+    trials = run(ScriptedPool(run_segment=over)).trials()
+    assert [trial.state for trial in trials] == ["completed"] + ["infeasible"] * 11
+    assert trials[1].constraints == pytest.approx({"memory": 0.5})
+    assert trials[1].reason == "too much"
+
+
+def test_the_baseline_is_trained_also_where_it_is_over_budget(run: Callable[..., Ledger]) -> None:
+    ledger = run(ScriptedPool(), load_study("quickstart", ["trials=6", "recipe.epochs=2", "budget.memory=0.5x"]))
+    baseline = ledger_standings(ledger)[0]
+    assert baseline.place == "infeasible"
+    assert baseline.trial.values["top1"] > 0
+    assert baseline.constraints == pytest.approx({"memory": 1.0})
+
+
+def test_a_failed_training_is_recorded_with_its_reason_and_the_study_goes_on(run: Callable[..., Ledger]) -> None:
+    def odd(segment: Segment) -> SegmentResult:
+        if segment.arch.depth % 2:
+            return SegmentResult(status="failed", reason="loss became NaN in epoch 1")
+        return train(segment)
+
+    trials = run(ScriptedPool(run_segment=odd)).trials()
+    assert len(trials) == 12
+    failed = [trial for trial in trials if trial.state == "failed"]
+    assert failed
+    assert {trial.reason for trial in failed} == {"loss became NaN in epoch 1"}
+
+
+def test_a_worker_that_dies_costs_a_retry_and_twice_the_trial(run: Callable[..., Ledger]) -> None:
+    deaths: list[str] = []
+
+    def deadly(segment: Segment) -> SegmentResult:
+        number = Path(segment.folder).parent.name
+        if (number == "0001" and not deaths) or number == "0002":
+            deaths.append(number)
+            raise WorkerDied("killed by signal 9")
+        return train(segment)
+
+    trials = run(ScriptedPool(run_segment=deadly)).trials()
+    assert deaths == ["0001", "0002", "0002"]
+    assert trials[1].state == "completed"
+    assert trials[2].state == "failed"
+    assert "its worker died 2 times" in trials[2].reason
+    assert len(trials) == 12
+
+
+def test_repeats_are_trained_with_seeds_of_their_own_and_averaged(run: Callable[..., Ledger]) -> None:
+    pool = ScriptedPool()
+    ledger = run(pool, STUDY.with_settings(repeats=3, trials=4))
+    segments = pool.segments()
+    assert len(segments) == 12
+    assert len({segment.seed for segment in segments}) == 12
+    for trial in ledger.trials():
+        scores = [repeat.epochs[-1]["top1"] for repeat in trial.repeats]
+        assert len(scores) == 3
+        assert trial.values["top1"] == pytest.approx(sum(scores) / 3)
+        assert trial.spread["top1"] == pytest.approx((sum((score - sum(scores) / 3) ** 2 for score in scores) / 2) ** 0.5)
+
+
+def test_an_interrupted_study_goes_on_under_the_same_numbers(run: Callable[..., Ledger], tmp_path: Path) -> None:
+    count = 0
+
+    def interrupted(segment: Segment) -> SegmentResult:
+        nonlocal count
+        count += 1
+        if count == 6:
+            raise KeyboardInterrupt
+        return train(segment)
+
+    with pytest.raises(KeyboardInterrupt):
+        run(ScriptedPool(1, run_segment=interrupted))
+    before = Ledger.open(tmp_path / "out").trials()
+    assert [trial.state for trial in before] == ["completed"] * 5 + ["running"]
+    pool = ScriptedPool(1)
+    after = run(pool).trials()
+    assert after[:5] == before[:5]
+    assert after[5].arch == before[5].arch
+    assert len(pool.segments()) == 7, "only what was unfinished is run"
+    assert len({trial.arch_hash for trial in after}) == len(after) == 12
+    assert "measure_anchor" not in [name for name, _ in pool.submitted], "the anchor is kept"
+
+
+def test_a_finished_study_can_be_given_more_trials(run: Callable[..., Ledger]) -> None:
+    before = run(ScriptedPool()).trials()
+    pool = ScriptedPool()
+    after = run(pool, STUDY.with_settings(trials=15)).trials()
+    assert after[:12] == before
+    assert len(after) == 15
+    assert len(pool.segments()) == 3
+
+
+def test_a_front_point_that_breaks_its_budget_when_measured_is_replaced_until_all_are_measured(run: Callable[..., Ledger]) -> None:
+    def slow_once(request: MeasureRequest) -> Measured:
+        found = measure(request)
+        slow = Interval(median=1.0, low=1.0, high=1.0)
+        return Measured(
+            throughput=(found.throughput[0], slow, *found.throughput[2:]),
+            memory=found.memory,
+            backend="jax",
+            device="none",
+            versions={},
+            seconds={},
+        )
+
+    pool = ScriptedPool(measure_throughputs=slow_once)
+    ledger = run(pool, load_study("quickstart", ["trials=12", "recipe.epochs=2", "budget.throughput=0.1x"]))
+    found = ledger_standings(ledger)
+    measured = ledger.quiet_pass().throughput
+    assert any(standing.place == "infeasible" and standing.number in measured for standing in found)
+    assert all(standing.number in measured for standing in found if standing.place == "front")
+
+
+def test_a_listed_study_ends_with_its_list(run: Callable[..., Ledger]) -> None:
+    archs = tuple(parse_layout(f"B{depth}(17, h48, m96, a3)", patch_size=2, image_size=8) for depth in (1, 4, 2))
+    listed = STUDY.with_settings(space=None, engine=Proposer(name="listed", archs=archs), trials=9)
+    trials = run(ScriptedPool(), listed).trials()
+    assert [trial.arch.depth for trial in trials] == [4, 1, 2], "the baseline first, and not again"
+    assert [trial.params for trial in trials] == [{}, {"index": 0}, {"index": 2}]
+
+
+def test_the_time_budget_starts_no_trial_after_its_end(run: Callable[..., Ledger]) -> None:
+    ledger = run(ScriptedPool(), settings=RunSettings(backend="jax", time_budget=0.0))
+    assert ledger.trials() == ()
+
+
+def test_progress_is_told(run: Callable[..., Ledger]) -> None:
+    told: list[Progress] = []
+    run(ScriptedPool(), watcher=told.append)
+    assert [progress.done for progress in told if progress.ended] == list(range(1, 13))
+    assert told[-1].activity == "done"
+    assert told[-1].on_front > 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "error"),
+    [(["budget.memory=0.01x"], EmptySpaceError), (["budget.memory=1 KiB"], EmptySpaceError), (["data.source=digit"], ConfigError)],
+)
+def test_what_cannot_run_is_refused_before_anything_is_written(
+    run: Callable[..., Ledger], tmp_path: Path, settings: list[str], error: type[Exception]
+) -> None:
+    pool = ScriptedPool()
+    with pytest.raises(error):
+        run(pool, load_study("quickstart", settings))
+    assert not (tmp_path / "out").exists()
+    assert pool.submitted == []
+
+
+def test_a_baseline_that_cannot_be_measured_is_an_error_with_its_reason(run: Callable[..., Ledger]) -> None:
+    def broken(request: MeasureRequest) -> Anchor:
+        raise ValueError("no device")
+
+    with pytest.raises(RunError, match=r"the baseline B4\(17, h48, m96, a3\) cannot be measured: ValueError: no device"):
+        run(ScriptedPool(measure_anchor=broken))
+
+
+def test_a_study_stays_on_its_backend(run: Callable[..., Ledger]) -> None:
+    run(ScriptedPool())
+    with pytest.raises(ConfigError, match="was searched on jax, and numbers of torch do not compare with it; give --backend jax"):
+        run(ScriptedPool(), settings=RunSettings(backend="torch"))
