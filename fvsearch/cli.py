@@ -1,6 +1,7 @@
 """The command line: parses, sets KERAS_BACKEND, then imports the one thing it runs."""
 
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,8 @@ INTERRUPTED = 130
 def main() -> None:
     """Run the command line; an error is one sentence, a traceback comes only with --debug."""
     debug = "--debug" in sys.argv
+    # A scheduler's SIGTERM is as good as a Ctrl-C: stop the workers, keep what is there.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         sys.exit(cli(standalone_mode=False) or 0)
     except click.ClickException as error:
@@ -246,7 +249,13 @@ def train(run_file: Path, out: Path | None, backend: str | None) -> None:
     folder = out or Path("runs") / run.name
     with watch_training(run) as on_epoch:
         summary = train_run(run, folder, on_epoch)
-    _print(summary)
+    click.echo(f"validation: top-1 {summary.last.top1:.2%}, top-5 {summary.last.top5:.2%}, loss {summary.last.loss:.4f}")
+    if summary.test:
+        score = summary.test
+        click.echo(f"test:       top-1 {score.top1:.2%}, top-5 {score.top5:.2%}, loss {score.loss:.4f} ({score.images} images, read once)")
+    for note in summary.notes:
+        click.echo(f"note:       {note}")
+    click.echo(f"model:      {summary.model}")
 
 
 def _print_front(folder: Path) -> None:

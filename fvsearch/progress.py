@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from fvsearch.ledger import TrialRecord
-from fvsearch.study import LEARNED, Study
-from fvsearch.units import show_bytes, show_seconds, show_throughput
+from fvsearch.report import words
+from fvsearch.study import Study
+from fvsearch.units import show_seconds
 
 if TYPE_CHECKING:
     from fvsearch.search import Progress, Watcher
@@ -86,11 +87,5 @@ def _trial_line(study: Study, record: TrialRecord) -> str:
     head = f"#{record.number} {record.state} {record.layout}"
     if record.state != "completed":
         return f"{head}: {record.reason}"
-    values = ", ".join(f"{o.name} {_show(o.name, record.values[o.name])}" for o in study.objectives)
+    values = ", ".join(f"{name} {words.objective(name, record.values[name])}" for name in (o.name for o in study.objectives))
     return f"{head}: {values}, {show_seconds(sum(record.seconds.values()))}"
-
-
-def _show(name: str, value: float) -> str:
-    if name in LEARNED:
-        return f"{value:.4f}" if name == "loss" else f"{value:.2%}"
-    return {"memory": show_bytes, "throughput": show_throughput}.get(name, lambda number: f"{number:,.0f}")(value)
