@@ -74,11 +74,13 @@ def test_mixed_precision_halves_activations_and_keeps_weights() -> None:
     assert mixed.memory - weights == pytest.approx((full.memory - weights) / 2)
 
 
-def test_inference_keeps_weights_and_the_largest_block() -> None:
+def test_inference_keeps_weights_and_the_largest_attention_or_mlp() -> None:
     cost = tiny_cost(batch_size=3, phase="inference")
-    first_stage_block = (5 * 10 * 4 + 30 * 4) + 2 * 10 * 6 + 2 * 2 * 10 * 10
-    assert cost.activations == first_stage_block
-    assert cost.memory == 4 * cost.num_params + round(ACTIVATION_FACTOR * first_stage_block * 4 * 3)
+    attention = 6 * 10 * 4 + 2 * 2 * 10 * 10
+    assert cost.activations == attention
+    assert cost.memory == 4 * cost.num_params + round(ACTIVATION_FACTOR * attention * 4 * 3)
+    wide = msgspec.structs.replace(TINY, stages=(msgspec.structs.replace(TINY.stages[0], mlp_dim=100), *TINY.stages[1:]))
+    assert tiny_cost(wide, phase="inference").activations == 2 * 10 * 4 + 2 * 10 * 100
 
 
 def test_the_naive_variant_projects_and_reads_pooled_tokens() -> None:
@@ -122,10 +124,10 @@ def test_at_least_50000_archs_a_second() -> None:
     arch = parse_layout("B6(197, m4096)-6(99)-2(50, h384, m1536)")
     best = float("inf")
     for _ in range(10):
-        start = time.perf_counter()
+        start = time.process_time()  # not the clock: other processes' time does not count
         for _ in range(1000):
             predict(arch, image_shape=(224, 224, 3), num_classes=1000, batch_size=128).totals()
-        best = min(best, time.perf_counter() - start)
+        best = min(best, time.process_time() - start)
     assert 1000 / best >= 50_000
 
 
