@@ -73,7 +73,7 @@ def test_with_two_budgets_the_one_that_binds_is_named() -> None:
 
 
 def test_unseen_feasible_archs_come_until_none_is_left() -> None:
-    found = study(*SMALL, "budget.memory=0.3x")
+    found = study(*SMALL, "budget.memory=0.5x")
     predictor, seen, rng = Predictor(found), set(), random.Random(0)
     while arch := unseen_feasible(found, predictor, seen, rng):
         assert meets(predictor, found, arch)

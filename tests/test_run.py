@@ -14,8 +14,8 @@ import pytest
 from fvsearch.ledger import Ledger
 
 SMALL = [
-    *("--set", "recipe.epochs=2", "--set", "recipe.warmup_epochs=0.5", "--set", "space.stages.0.depth=[1, 2]"),
-    *("--set", "space.stages.1.depth=[0, 1]", "--set", "space.stages.2.depth=0", "--set", "baseline=B2(17, h48, m96, a3)"),
+    *("--set", "recipe.epochs=2", "--set", "recipe.warmup_epochs=0.5", "--set", "space.stages.0.depth=1"),
+    *("--set", "space.stages.1.depth=1", "--set", "space.stages.2.depth=0", "--set", "baseline=B1(17, h48, m96, a3)-1(17, h48, m96, a3)"),
 ]
 
 

@@ -6,7 +6,7 @@ from fvsearch.library import load_study
 from fvsearch.screening import MAX_REFUSALS, Candidate, Screen
 from fvsearch.space import Param, Params
 
-SMALL, LARGE = {"stages.0.depth": 1}, {"stages.0.depth": 4, "stages.0.width": 64, "stages.0.mlp_dim": 192, "stages.1.depth": 3}
+SMALL, LARGE = {"stages.0.depth": 1}, {"stages.0.depth": 2, "stages.0.width": 64, "stages.1.depth": 2, "stages.1.mlp_dim": 192}
 DONE = Completed(values=(0.9, 1.0), constraints={"memory": -0.1})
 
 
@@ -61,14 +61,14 @@ def test_an_arch_that_was_evaluated_is_told_again_and_never_proposed_again() -> 
 
 
 def test_an_arch_that_is_running_is_told_when_it_ends() -> None:
-    engine = Scripted(SMALL, SMALL | {"stages.1.depth": 0}, {"stages.0.depth": 2})
+    engine = Scripted(SMALL, SMALL | {"stages.1.pooling": "max"}, {"stages.0.depth": 2})
     found = screen(engine)
     first = found.next()
     found.dispatch(first.arch)
     assert found.next().params == {"stages.0.depth": 2}
     assert engine.told == []
     found.tell(first.params, first.arch, DONE)
-    assert engine.told == [(SMALL, DONE), (SMALL | {"stages.1.depth": 0}, DONE)]
+    assert engine.told == [(SMALL, DONE), (SMALL | {"stages.1.pooling": "max"}, DONE)]
 
 
 def test_an_engine_that_keeps_asking_for_the_impossible_does_not_hold_the_search_up() -> None:
@@ -83,7 +83,14 @@ def test_an_engine_that_keeps_asking_for_the_impossible_does_not_hold_the_search
 
 def test_an_exhausted_space_is_a_normal_end() -> None:
     only = [f"space.stages.{i}.{name}={value}" for i in (0, 1, 2) for name, value in (("width", 48), ("mlp_dim", 96))]
-    found = screen(Scripted(SMALL), *only, "space.stages.0.depth=[1, 2]", "space.stages.1.depth=0", "space.stages.2.depth=0")
+    found = screen(
+        Scripted(SMALL),
+        *only,
+        "space.stages.1.depth=1",
+        "space.stages.1.pool_stride=2",
+        "space.stages.1.pooling=max",
+        "space.stages.2.depth=0",
+    )
     for _ in range(2):
         candidate = found.next()
         assert isinstance(candidate, Candidate)

@@ -228,8 +228,8 @@ def test_a_front_point_that_breaks_its_budget_when_measured_is_replaced_until_al
 
 
 def test_a_listed_study_ends_with_its_list(run: Callable[..., Ledger]) -> None:
-    archs = tuple(parse_layout(f"B{depth}(17, h48, m96, a3)", patch_size=2, image_size=8) for depth in (1, 4, 2))
-    listed = STUDY.with_settings(space=None, engine=Proposer(name="listed", archs=archs), trials=9)
+    one, two = (parse_layout(f"B{depth}(17, h48, m96, a3)", patch_size=2, image_size=8) for depth in (1, 2))
+    listed = STUDY.with_settings(space=None, engine=Proposer(name="listed", archs=(one, STUDY.baseline, two)), trials=9)
     trials = run(ScriptedPool(), listed).trials()
     assert [trial.arch.depth for trial in trials] == [4, 1, 2], "the baseline first, and not again"
     assert [trial.params for trial in trials] == [{}, {"index": 0}, {"index": 2}]
@@ -266,7 +266,9 @@ def test_a_baseline_that_cannot_be_measured_is_an_error_with_its_reason(run: Cal
     def broken(request: MeasureRequest) -> Anchor:
         raise ValueError("no device")
 
-    with pytest.raises(RunError, match=r"the baseline B4\(17, h48, m96, a3\) cannot be measured: ValueError: no device"):
+    with pytest.raises(
+        RunError, match=r"the baseline B2\(17, h48, m96, a3\)-2\(17, h48, m96, a3\) cannot be measured: ValueError: no device"
+    ):
         run(ScriptedPool(measure_anchor=broken))
 
 
