@@ -90,7 +90,7 @@ def _scaled(images: Any, place: str) -> Any:
     largest = float(np.abs(images).max())
     if not largest <= LARGEST_FLOAT:
         raise ConfigError(
-            f"images of floats must be scaled to [-1, 1] or standardised, but got a largest value of {largest:g} from {place}"
+            f"images of floats must be scaled to [-1, 1] or standardised, but got values as large as {largest:g} from {place}"
         )
     return images.astype(np.float32)
 

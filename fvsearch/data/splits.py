@@ -1,5 +1,6 @@
 """Disjoint, stratified, seeded splits: the same on every machine and in every process."""
 
+import math
 from typing import TYPE_CHECKING
 
 from fvsearch.errors import ConfigError
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 def split_indices(labels: "Labels", num_classes: int, shares: tuple[float, ...], seed: int) -> "tuple[Indices, ...]":
     """Indices of the images each share gets, then of the rest; each is sorted.
 
-    A share is of all images. Classes keep their proportions, to one image each.
+    A share is of all images, rounded up. Classes keep their proportions, to one image each.
 
     Args:
         labels: (images,).
@@ -34,7 +35,7 @@ def split_indices(labels: "Labels", num_classes: int, shares: tuple[float, ...],
     rest = np.arange(len(labels))
     taken = []
     for share in shares:
-        count = round(share * len(labels))
+        count = math.ceil(share * len(labels) - 1e-9)
         if share > 0 and not num_classes <= count <= len(rest) - num_classes:
             raise ConfigError(
                 f"every split must hold an image of each of the {num_classes} classes, but a share of {share:g} of {len(labels)} images is "

@@ -32,8 +32,8 @@ def read_checkpoint(path: Path) -> "Checkpoint | None":
     if not path.exists():
         return None
     try:
-        with np.load(path, allow_pickle=False) as file:  # its reading checks every array's checksum
-            arrays = dict(file)
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
+            arrays = dict(content)  # reading checks every array's checksum
         return Checkpoint(int(arrays.pop("epochs_done")), [arrays[f"variable{index}"] for index in range(len(arrays))])
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"{type(error).__name__}: {error}") from error

@@ -1,12 +1,13 @@
 """What a process that trains should be told, in environment variables, before a backend is imported."""
 
 import os
+from collections.abc import Mapping
 
 TRAINING = {
     # JAX and PyTorch take faster kernels on GPUs that differ from run to run, unless told not to.
     "XLA_FLAGS": "--xla_gpu_deterministic_ops=true",
     "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
-    # JAX and TensorFlow take all of a GPU's memory from the start, unless told not to.
+    # JAX and TensorFlow take all of a GPU's memory from the start, unless told not to; workers may share one.
     "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
     "TF_FORCE_GPU_ALLOW_GROWTH": "true",
     # PyTorch's threads wait by spinning: where other processes had work on the same two cores, a training took 10 times as long.
@@ -15,8 +16,29 @@ TRAINING = {
     "TF_CPP_MIN_LOG_LEVEL": "3",
 }
 
+# NPROC is what XLA's CPU client sizes its pools by; an `intra_op_parallelism_threads` among the XLA_FLAGS does nothing in jaxlib 0.10.
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "NPROC")
+
 
 def set_environment() -> None:
     """Set what the user has not; without effect on a backend that is imported already."""
     for name, value in TRAINING.items():
         os.environ.setdefault(name, value)
+
+
+def worker_environment(environment: Mapping[str, str], num_workers: int) -> dict[str, str]:
+    """What workers are told beside this process's environment, the cores divided among them; what the user set stays as it is.
+
+    Args:
+        environment: Variables that win over all others, such as KERAS_BACKEND.
+        num_workers: That share the cores; a single worker is left to its backend's defaults.
+    """
+    defaults = dict(TRAINING)
+    if num_workers > 1:
+        defaults |= dict.fromkeys(_THREADS, str(max(1, _num_cores() // num_workers)))
+    return {name: value for name, value in defaults.items() if name not in os.environ} | dict(environment)
+
+
+def _num_cores() -> int:
+    """Cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import msgspec
 
-from fvsearch.records import Record
 from fvsearch.files import write_atomically
+from fvsearch.records import Record
 
 
 class EpochMetrics(Record, frozen=True, kw_only=True):

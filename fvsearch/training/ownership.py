@@ -7,9 +7,9 @@ import msgspec
 
 from fvsearch.arch import Arch
 from fvsearch.errors import ConfigError
+from fvsearch.files import write_atomically
 from fvsearch.records import Record
 from fvsearch.study import Data, Recipe
-from fvsearch.files import write_atomically
 from fvsearch.training.segment import Segment
 
 STATE_FILES = ("metrics.jsonl", "checkpoint.npz", "result.json")

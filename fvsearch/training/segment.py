@@ -23,10 +23,10 @@ import msgspec
 
 from fvsearch.arch import Arch
 from fvsearch.errors import ConfigError, FvsearchError, TrainingError
+from fvsearch.files import locked_folder, write_atomically
 from fvsearch.records import Record, require_at_least
 from fvsearch.study import Data, Phase, Recipe, require_patches
 from fvsearch.training.environment import set_environment
-from fvsearch.files import locked_folder, write_atomically
 from fvsearch.training.metrics import EpochMetrics
 
 Status = Literal["completed", "over_memory", "failed"]

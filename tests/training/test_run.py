@@ -1,0 +1,116 @@
+"""A run from TOML to model.keras and a score of the test split, read once."""
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import msgspec
+import numpy as np
+import pytest
+from trainings import DATA, EPOCHS, EXAMPLES, RECIPE, RUN
+
+from fvsearch.data import load, load_test
+from fvsearch.errors import ConfigError, RunError, TrainingError
+from fvsearch.records import from_toml, to_toml
+from fvsearch.study import Data
+from fvsearch.training import finish, work
+from fvsearch.training.run import Run, RunSummary, train_run
+
+
+@pytest.fixture(scope="module")
+def reads() -> list[bool]:
+    """One entry for each time the test split was read: whether the model was on disk then, and no score."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, reads: list[bool]) -> tuple[Path, RunSummary]:
+    folder = tmp_path_factory.mktemp("trained") / "run"
+
+    def read(data: Data) -> Any:
+        reads.append((folder / "model.keras").exists() and not (folder / "test.json").exists())
+        return load_test(data)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(EXAMPLES)
+        patch.setattr(finish, "load_test", read)
+        return folder, train_run(RUN, folder)
+
+
+def test_a_run_is_a_toml_file(tmp_path: Path) -> None:
+    path = tmp_path / "run.toml"
+    path.write_text(to_toml(RUN))
+    assert from_toml(path, Run) == RUN
+    with pytest.raises(ConfigError, match="`name` must be letters"):
+        msgspec.structs.replace(RUN, name="a/b").__post_init__()
+
+
+def test_the_model_on_disk_has_the_score_that_is_told(trained: tuple[Path, RunSummary]) -> None:
+    folder, summary = trained
+    assert (summary.name, summary.model) == ("stripes", str(folder / "model.keras"))
+    assert summary.last.epoch == EPOCHS - 1
+    assert len((folder / "metrics.jsonl").read_text().splitlines()) == EPOCHS
+    test = load(DATA).test
+    model = keras.saving.load_model(folder / "model.keras")
+    logits = keras.ops.convert_to_numpy(model(test.images))
+    assert summary.test.images == 12
+    assert summary.test.top1 == pytest.approx((logits.argmax(axis=1) == test.labels).mean())
+    validation = load(DATA).validation
+    logits = keras.ops.convert_to_numpy(model(validation.images))
+    assert summary.last.top1 == pytest.approx((logits.argmax(axis=1) == validation.labels).mean())
+
+
+def test_no_draft_is_left(trained: tuple[Path, RunSummary]) -> None:
+    names = {path.name for path in trained[0].iterdir()} - {".lock"}
+    assert names == {"training.json", "metrics.jsonl", "checkpoint.npz", "result.json", "model.keras", "test.json"}
+
+
+def test_the_test_split_is_read_once_after_the_model_is_written(
+    trained: tuple[Path, RunSummary], reads: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, summary = trained
+    assert reads == [True]
+    before = (folder / "model.keras").stat().st_mtime_ns
+    monkeypatch.setattr(finish, "load_test", lambda data: pytest.fail("read again"))
+    assert train_run(RUN, folder) == summary
+    assert (folder / "model.keras").stat().st_mtime_ns == before
+
+
+def test_interrupted_it_goes_on_from_its_last_epoch(trained: tuple[Path, RunSummary], tmp_path: Path) -> None:
+    def interrupt(metrics: dict[str, float]) -> None:
+        if metrics["epoch"] == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_run(RUN, tmp_path, interrupt)
+    told: list[float] = []
+    summary = train_run(RUN, tmp_path, lambda metrics: told.append(metrics["epoch"]))
+    assert told == [2, 3]
+    assert summary.test == trained[1].test
+    for one, other in zip(
+        keras.saving.load_model(tmp_path / "model.keras").weights, keras.saving.load_model(trained[0] / "model.keras").weights, strict=True
+    ):
+        np.testing.assert_array_equal(keras.ops.convert_to_numpy(one), keras.ops.convert_to_numpy(other))
+
+
+def test_without_a_test_split_there_is_no_score(tmp_path: Path) -> None:
+    run = msgspec.structs.replace(RUN, data=msgspec.structs.replace(DATA, test=0.0), recipe=msgspec.structs.replace(RECIPE, epochs=1))
+    assert train_run(run, tmp_path).test is None
+    assert (tmp_path / "test.json").read_text() == "null"
+
+
+def test_a_training_that_fails_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(work, "train_epochs", lambda *arguments: (_ for _ in ()).throw(TrainingError("loss became NaN in epoch 1 of 4")))
+    with pytest.raises(TrainingError, match="stripes: loss became NaN in epoch 1 of 4"):
+        train_run(RUN, tmp_path / "wild")
+    monkeypatch.setattr(work, "train_epochs", lambda *arguments: (_ for _ in ()).throw(MemoryError("no room")))
+    with pytest.raises(RunError, match=r"the memory of .* ran out: no room; a smaller recipe.batch_size needs less"):
+        train_run(RUN, tmp_path / "large")
+    assert not list(tmp_path.glob("*/model.keras"))
+
+
+def test_a_source_that_is_none_is_refused_before_the_folder_is_made(tmp_path: Path) -> None:
+    run = msgspec.structs.replace(RUN, data=msgspec.structs.replace(DATA, source="user_data:strips"))
+    with pytest.raises(ConfigError, match="did you mean 'stripes'"):
+        train_run(run, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
