@@ -1,0 +1,89 @@
+"""Interleaved timing: every arch has its turn in every round, so that what slows the machine for a while slows all alike.
+
+The statistics are distribution-free: a device's times are skewed and have outliers, and the median's interval by order statistics
+asks for nothing but independent samples.
+"""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+
+from fvsearch.meters.measured import Interval
+
+Runner = Callable[[int], None]
+"""Runs that many steps, and returns when the device has finished them."""
+
+CONFIDENCE = 0.95
+LEAST_ROUNDS = 6
+"""The range of six samples is the first to hold the median with 95%: 1 - 2 / 2^6 = 97%."""
+
+NARROW = 0.03
+"""An arch is measured once its interval is within this share of the median, on both sides."""
+
+SAMPLE_SECONDS = 0.03
+"""A sample is as many steps as take about this long, so that waiting for the device at its end weighs little."""
+
+
+def median_interval(samples: Sequence[float]) -> Interval:
+    """The median of the samples, and its 95% interval by order statistics.
+
+    The interval runs from the k-th smallest sample to the k-th largest, with the largest k that keeps the confidence: the
+    population's median lies below the k-th smallest when fewer than k of n samples do, which has probability P(Binomial(n, 1/2) < k).
+
+    Raises:
+        ValueError: Fewer than six samples, which no 95% interval can be had from.
+    """
+    if len(samples) < LEAST_ROUNDS:
+        raise ValueError(f"a median's interval needs at least {LEAST_ROUNDS} samples, but got {len(samples)}")
+    ordered = sorted(samples)
+    count = len(ordered)
+    rank, tail = 0, 1  # tail = P(Binomial(n, 1/2) <= rank) * 2^n
+    while 2 * tail <= (1 - CONFIDENCE) * 2**count:
+        rank += 1
+        tail += math.comb(count, rank)
+    middle = count // 2
+    median = ordered[middle] if count % 2 else (ordered[middle - 1] + ordered[middle]) / 2
+    return Interval(median=median, low=ordered[rank - 1], high=ordered[count - rank])
+
+
+def is_narrow(interval: Interval) -> bool:
+    """Whether both ends lie within `NARROW` of the median."""
+    return max(interval.high - interval.median, interval.median - interval.low) <= NARROW * interval.median
+
+
+def time_interleaved(runners: Sequence[Runner], time_budget: float, clock: Callable[[], float] = time.perf_counter) -> list[list[float]]:
+    """Samples of the seconds per step of each runner, taken in turns: a b c, b c a, c a b, ...
+
+    Each is warmed up first. Rounds go on until every interval is narrow or the time is spent, but never fewer than a median's interval
+    needs. A runner whose interval is narrow rests, except the first: it is the reference that the others are compared with.
+
+    Args:
+        runners: They keep their order in the answer.
+        time_budget: Seconds, warm-up counted in.
+        clock: Seconds; a test may bring its own.
+    """
+    deadline = clock() + time_budget
+    steps = [_steps_per_sample(runner, clock) for runner in runners]
+    samples: list[list[float]] = [[] for _ in runners]
+    active = list(range(len(runners)))
+    for number in range(10**6):
+        shift = number % len(active)
+        for index in active[shift:] + active[:shift]:
+            start = clock()
+            runners[index](steps[index])
+            samples[index].append((clock() - start) / steps[index])
+        if number + 1 < LEAST_ROUNDS:
+            continue
+        wide = [index for index, taken in enumerate(samples) if not is_narrow(median_interval(taken))]
+        if not wide or clock() >= deadline:
+            break
+        active = sorted({0, *wide})
+    return samples
+
+
+def _steps_per_sample(runner: Runner, clock: Callable[[], float]) -> int:
+    """Warm up, and say how many steps make a sample."""
+    runner(1)  # The first step may compile, allocate, or read its code from disk.
+    start = clock()
+    runner(1)
+    return max(1, math.ceil(SAMPLE_SECONDS / max(clock() - start, 1e-6)))

@@ -1,0 +1,58 @@
+import multiprocessing
+import time
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import pytest
+
+from fvsearch.meters.lock import device_lock, lock_path
+
+
+@pytest.fixture(autouse=True)
+def _own_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+
+
+def hold(folder: str, device: str, pipe: Connection) -> None:
+    import tempfile
+
+    tempfile.tempdir = folder
+    with device_lock(device):
+        pipe.send("owned")
+        pipe.recv()
+        pipe.send(time.monotonic())
+
+
+def other_process(folder: Path, device: str) -> tuple[multiprocessing.Process, Connection]:
+    here, there = multiprocessing.Pipe()
+    process = multiprocessing.get_context("spawn").Process(target=hold, args=(str(folder), device, there), daemon=True)
+    process.start()
+    return process, here
+
+
+def test_a_second_process_waits_for_the_device(tmp_path: Path) -> None:
+    with device_lock("cpu"):
+        process, pipe = other_process(tmp_path, "cpu")
+        assert not pipe.poll(1.5)
+    assert pipe.poll(30)
+    process.kill()
+
+
+def test_another_device_is_free(tmp_path: Path) -> None:
+    with device_lock("cpu"):
+        process, pipe = other_process(tmp_path, "NVIDIA H200")
+        assert pipe.poll(30)
+        process.kill()
+
+
+def test_the_owner_s_death_frees_the_device(tmp_path: Path) -> None:
+    process, pipe = other_process(tmp_path, "cpu")
+    assert pipe.poll(30)
+    process.kill()
+    process.join()
+    with device_lock("cpu"):
+        pass
+
+
+def test_the_file_is_named_by_the_device() -> None:
+    assert lock_path("NVIDIA H200 (MIG 1g)").name == "nvidia-h200-mig-1g.lock"

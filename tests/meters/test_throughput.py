@@ -1,0 +1,102 @@
+import pickle
+import subprocess
+import sys
+
+import keras
+import msgspec
+import pytest
+from metered import RECIPE, SHAPE, arch
+
+from fvsearch.costs import predict
+from fvsearch.errors import ConfigError, RunError
+from fvsearch.meters import throughput
+from fvsearch.meters.throughput import MeasureRequest, group_archs, measure_anchor, measure_throughputs
+from fvsearch.study import Data, Phase
+
+DATA = Data(source="digits", image_size=SHAPE[0], channels=SHAPE[2], num_classes=10)
+SMALL, LARGE = arch((1, 1)), arch((3, 1), width=64)
+
+
+def request(*archs: object, phase: Phase = "training", time_budget: float = 1.0) -> MeasureRequest:
+    return MeasureRequest(archs=archs, data=DATA, recipe=RECIPE, batch_size=16, phase=phase, time_budget=time_budget)
+
+
+@pytest.fixture(autouse=True)
+def _own_lock(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+
+
+@pytest.mark.parametrize("phase", ["training", "inference"])
+def test_each_arch_is_answered_in_the_order_asked(phase: Phase) -> None:
+    asked = request(LARGE, SMALL, phase=phase)
+    measured = pickle.loads(pickle.dumps(measure_throughputs(pickle.loads(pickle.dumps(asked)))))
+    large, small = measured.throughput
+    assert 0 < large.low <= large.median <= large.high
+    assert small.median > 1.5 * large.median
+    assert measured.memory[0].bytes > measured.memory[1].bytes
+    assert measured.backend == keras.backend.backend()
+    assert measured.device
+    assert keras.backend.backend() in measured.versions
+    assert {"wait", "build", "compile", "measure"} <= measured.seconds.keys()
+    assert measured.seconds["compile"] > 0
+    assert measured.seconds["measure"] > 0
+
+
+def test_the_anchor_is_the_first_arch_alone() -> None:
+    anchor = measure_anchor(request(SMALL, time_budget=0.2))
+    assert anchor.throughput > 0
+    assert anchor.memory > 4 * predict(SMALL, image_shape=SHAPE, num_classes=10, batch_size=1).num_params
+    assert keras.backend.backend() in anchor.memory_source
+    assert anchor.seconds > 0
+
+
+def test_archs_are_grouped_so_that_their_weights_fit_beside_the_reference(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = predict(SMALL, image_shape=SHAPE, num_classes=10, batch_size=1).weight_memory
+    many = request(*[SMALL] * 6)
+    monkeypatch.setattr(throughput, "RESIDENT_BYTES", 3 * one)
+    assert group_archs(many) == [[0, 1, 2], [0, 3, 4], [0, 5]]
+    monkeypatch.setattr(throughput, "RESIDENT_BYTES", one)
+    assert group_archs(many) == [[0, 1], [0, 2], [0, 3], [0, 4], [0, 5]]
+    monkeypatch.setattr(throughput, "RESIDENT_BYTES", 100 * one)
+    assert group_archs(many) == [[0, 1, 2, 3, 4, 5]]
+    assert group_archs(request(SMALL)) == [[0]]
+
+
+def test_groups_are_measured_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(throughput, "RESIDENT_BYTES", 1)
+    groups: list[int] = []
+
+    def timed(runners, time_budget):
+        groups.append(len(runners))
+        return [[1.0 + len(groups)] * 6 for _ in runners]
+
+    monkeypatch.setattr(throughput, "time_interleaved", timed)
+    monkeypatch.setattr(throughput, "_ready", lambda request, arch, clock: (None, throughput.StepMemory(bytes=arch.depth, source="")))
+    measured = measure_throughputs(request(arch((1, 1)), arch((2, 1)), arch((3, 1))))
+    assert groups == [2, 2]
+    assert [memory.bytes for memory in measured.memory] == [1, 2, 3]
+    assert [interval.median for interval in measured.throughput] == [pytest.approx((16 / 2 + 16 / 3) / 2), 16 / 2, 16 / 3]
+
+
+def test_an_arch_that_does_not_run_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_memory(request, arch):
+        raise MemoryError
+
+    monkeypatch.setattr(throughput, "_build", no_memory)
+    with pytest.raises(RunError, match=r"B1\(17, h16, m32, a2\) cannot be measured at batch_size=16: the device's memory ran out"):
+        measure_throughputs(request(SMALL))
+
+
+def test_no_archs_are_refused() -> None:
+    with pytest.raises(ConfigError, match="`archs` must hold at least one arch"):
+        request()
+
+
+def test_a_request_reads_back_from_json() -> None:
+    asked = request(SMALL, LARGE)
+    assert msgspec.json.decode(msgspec.json.encode(asked), type=MeasureRequest) == asked
+
+
+def test_importing_the_request_loads_no_keras() -> None:
+    code = "import sys, fvsearch.meters.throughput; print({'keras', 'numpy', 'jax', 'torch', 'tensorflow'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
