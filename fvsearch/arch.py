@@ -71,7 +71,7 @@ class Arch(Record, frozen=True, kw_only=True):
             raise ConfigError("`stages` must hold at least one stage, but it is empty")
         if self.stages[0].pool_stride != 1:
             raise ConfigError(
-                f"the first stage must have `pool_stride` 1, but got {self.stages[0].pool_stride} at stages[0]: nothing is before it to pool"
+                f"the first stage must have `pool_stride` 1, but got {self.stages[0].pool_stride} at stages[0]: nothing lies before it"
             )
         if not 0 < self.norm_epsilon < 1:
             raise ConfigError(f"`norm_epsilon` must lie between 0 and 1, but got {self.norm_epsilon}")
