@@ -14,7 +14,7 @@ PREDICTED = {"num_params": 5e4, "macs": 1e6, "memory": 1e7, "throughput": 900.0}
 
 
 def started(depth: int = 1) -> TrialRecord:
-    params = {"stages.0.mlp_dim": (64, 96, 128, 192)[depth - 1], "stages.1.pooling": "max"}
+    params = {"stages.0.mlp_dim": (32, 64, 96, 128)[depth - 1], "stages.1.pooling": "max"}
     arch = STUDY.space.arch(params)
     return TrialRecord(params=params, arch=arch, layout=format_layout(arch, 8), arch_hash=arch.arch_hash, predicted=PREDICTED)
 

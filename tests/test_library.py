@@ -45,7 +45,7 @@ def test_settings_change_a_study() -> None:
         ("a..b=5", "a setting must read KEY=VALUE"),
         ("space.stages.7.depth=1", "a list's key must be an index from 0 to 2, but got '7'"),
         ("space.stages.x.depth=1", "a list's key must be an index from 0 to 2, but got 'x'"),
-        ("trials.x.y=1", "a setting's key must lead to a value, but 'trials' holds 20"),
+        ("trials.x.y=1", "a setting's key must lead to a value, but 'trials' holds 28"),
         ("space=quickstrat", "no space 'quickstrat' (did you mean 'quickstart'?)"),
         ("baseline=B4(18)", "but got 18 at stage 0 of 'B4(18)' at baseline in"),
         ("baseline=vit-b16", "`image_size` must divide by `patch_size`, but got image_size=8x8, patch_size=16"),

@@ -6,7 +6,7 @@ from fvsearch.library import load_study
 from fvsearch.screening import MAX_REFUSALS, Candidate, Screen
 from fvsearch.space import Param, Params
 
-SMALL, LARGE = {"stages.0.depth": 1}, {"stages.0.depth": 2, "stages.0.width": 64, "stages.1.depth": 2, "stages.1.mlp_dim": 192}
+SMALL, LARGE = {"stages.0.depth": 1}, {"stages.0.depth": 2, "stages.0.width": 64, "stages.1.depth": 2, "stages.1.width": 64}
 DONE = Completed(values=(0.9, 1.0), constraints={"memory": -0.1})
 
 

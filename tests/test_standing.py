@@ -11,7 +11,7 @@ NOTHING = QuietPass(throughput={}, seconds=0.0)
 
 
 def trial(number: int, top1: float, memory: float, **changes: object) -> TrialRecord:
-    arch = STUDY.space.arch({"stages.0.mlp_dim": (64, 96, 128, 192)[number % 4]})
+    arch = STUDY.space.arch({"stages.0.mlp_dim": (32, 64, 96, 128)[number % 4]})
     record = TrialRecord(
         number=number,
         state="completed",
