@@ -10,6 +10,7 @@ from fvsearch.meters.memory import prepare, step_memory, synthetic_batch
 from fvsearch.study import Recipe
 
 DROPS = Recipe(epochs=2, batch_size=16, dropout=0.1, stochastic_depth=0.1)
+MIXED = Recipe(epochs=2, batch_size=16, dropout=0.1, stochastic_depth=0.1, dtype="mixed_bfloat16")
 PHASES = ("training", "inference")
 ONE, TWO, POOLED, WIDE = arch((1, 1)), arch((2, 1)), arch((1, 1), (1, 4)), arch((1, 1), width=256)
 
@@ -19,13 +20,13 @@ def bits(model: keras.Model) -> list[bytes]:
 
 
 @functools.cache
-def measured(of: Arch, batch_size: int, phase: str = "training", recipe: Recipe = RECIPE) -> int:
-    return step_memory(compiled(of, recipe), SHAPE, batch_size, phase).bytes
+def measured(of: Arch, batch_size: int, phase: str = "training") -> int:
+    return step_memory(compiled(of, RECIPE), SHAPE, batch_size, phase).bytes
 
 
 @pytest.mark.parametrize("phase", PHASES)
 def test_nothing_of_the_model_changes(phase: str) -> None:
-    model = compiled(POOLED, DROPS)
+    model = compiled(POOLED, MIXED)
     prepare(model, synthetic_batch(SHAPE, 10, 4))
     before = bits(model)
     memory = step_memory(model, SHAPE, 4, phase)
@@ -64,14 +65,12 @@ def test_inference_needs_less_than_training() -> None:
     assert measured(ONE, 64, "inference") < 0.7 * measured(ONE, 64)
 
 
-def test_weights_and_the_optimizer_s_state_are_counted() -> None:
+def test_weights_and_the_optimizer_s_state_are_counted_once() -> None:
+    """Weights and two moments, gradients, and what updates them; torch's optimizer holds three temporary copies, XLA next to none."""
     parameters = 4 * compiled(WIDE).count_params()
-    assert measured(WIDE, 1) >= 3 * parameters
+    most = {"jax": 5, "tensorflow": 6, "torch": 8}[keras.backend.backend()]
+    assert 3 * parameters <= measured(WIDE, 1) < most * parameters
     assert parameters <= measured(WIDE, 1, "inference") < 2 * parameters
-
-
-def test_mixed_precision_is_measured_too() -> None:
-    assert measured(ONE, 16, recipe=Recipe(epochs=2, batch_size=16, dtype="mixed_bfloat16")) > 0
 
 
 def test_synthetic_batches_are_of_the_wanted_shape_and_the_same_for_a_seed() -> None:
