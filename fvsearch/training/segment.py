@@ -79,7 +79,8 @@ class SegmentResult(Record, frozen=True, kw_only=True):
         notes: What a reader should know of how it went, such as a broken checkpoint.
         measured: Costs read from the device: "memory" in bytes.
         memory_source: How it was obtained.
-        seconds: Wall time of this process by activity: import, build (data and model), compile (first steps), train, measure.
+        seconds: Wall time of this process by activity: import, build (data and model), measure, compile (first steps), train. On JAX the
+            step is compiled in measure, and training finds it compiled.
         device: Its name.
         versions: Of Python, fvsearch, Keras and what is below it.
     """

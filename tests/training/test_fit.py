@@ -1,6 +1,7 @@
 """Orders, batches, and metrics that count every image once."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -8,7 +9,8 @@ import pytest
 from trainings import RECIPE, segment_in
 
 from fvsearch.data import ArrayPair, load_search_splits
-from fvsearch.training.fit import compile_for_evaluation, epoch_order, evaluate, evaluation_batch_size
+from fvsearch.errors import ConfigError
+from fvsearch.training.fit import LossGuard, compile_for_evaluation, epoch_order, evaluate, evaluation_batch_size, steps_per_epoch
 from fvsearch.training.work import bare_model
 
 
@@ -38,10 +40,16 @@ def test_scores_are_means_over_images_whatever_the_batches(tmp_path: Path) -> No
     assert scores["top5"] == 1
 
 
-def test_every_epoch_is_one_pass_over_whole_batches() -> None:
-    from fvsearch.errors import ConfigError
-    from fvsearch.training.fit import steps_per_epoch
-
+def test_an_epoch_has_whole_batches_only() -> None:
     assert steps_per_epoch(RECIPE, 36) == 4
     with pytest.raises(ConfigError):
         steps_per_epoch(RECIPE, 7)
+
+
+@pytest.mark.parametrize(("batch", "loss", "stops"), [(49, np.nan, True), (99, np.inf, True), (48, np.nan, False), (49, 2.0, False)])
+def test_a_lost_number_ends_an_epoch_within_fifty_steps(batch: int, loss: float, stops: bool) -> None:
+    model = SimpleNamespace(stop_training=False)
+    guard = LossGuard()
+    guard._model = model
+    guard.on_train_batch_end(batch, {"loss": np.float32(loss)})
+    assert model.stop_training is stops

@@ -106,6 +106,13 @@ def test_a_result_tells_all_of_a_training(whole: Training) -> None:
     assert pickle.loads(pickle.dumps(result)) == result
 
 
+def test_the_last_smaller_batch_of_an_epoch_is_left_out(whole: Training) -> None:
+    (steps,) = (
+        int(array) for array in read_checkpoint(whole[0] / "checkpoint.npz").arrays if array.shape == () and array.dtype.kind == "i"
+    )
+    assert steps == EPOCHS * (36 // RECIPE.batch_size)
+
+
 def test_nothing_of_the_process_matters_to_a_training_or_is_changed_by_it(whole: Training, tmp_path: Path) -> None:
     random.seed(99)
     np.random.seed(99)
