@@ -8,7 +8,7 @@ import keras
 from keras import ops
 
 from fvsearch.errors import ConfigError
-from fvsearch.models.initial import Glorot, SmallNormal, derive_seed
+from fvsearch.models.initial import Glorot, PositionNormal, derive_seed
 from fvsearch.models.pooling import Tensor
 from fvsearch.records import suggest
 
@@ -100,7 +100,7 @@ class PositionEmbedding(keras.layers.Layer):
         rows, columns = self.grid
         if h_shape[1] != 1 + rows * columns:
             raise ConfigError(f"tokens must be 1 + rows * columns, but got {h_shape[1]} tokens, grid={rows}x{columns} at {self.name}")
-        self.positions = self.add_weight(shape=(1, *h_shape[1:]), initializer=SmallNormal(self.seed), name="positions")
+        self.positions = self.add_weight(shape=(1, *h_shape[1:]), initializer=PositionNormal(self.seed), name="positions")
 
     def call(self, h: Tensor) -> Tensor:
         """Adds the positions to h."""

@@ -137,7 +137,7 @@ def test_mixed_precision_computes_in_bfloat16_and_answers_in_float32():
     assert {keras.backend.standardize_dtype(weight.dtype) for weight in mixed.weights} == {"float32"}
     others = {layer.name: layer.output.dtype for layer in mixed.layers if layer.output.dtype != "bfloat16"}
     assert others == {"images": "float32", "norm": "float32", "class_state": "float32", "head": "float32"}
-    np.testing.assert_allclose(ops.convert_to_numpy(found), logits(full, images()), atol=0.1)
+    np.testing.assert_allclose(ops.convert_to_numpy(found), logits(full, images()), atol=0.15)
 
 
 def test_without_a_dtype_the_global_policy_holds():
