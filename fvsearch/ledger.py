@@ -16,8 +16,7 @@ from fvsearch.arch import Arch
 from fvsearch.engines.base import Completed, Failed, Infeasible, Outcome
 from fvsearch.errors import ConfigError
 from fvsearch.files import write_atomically
-from fvsearch.meters.measured import Anchor as Anchor
-from fvsearch.meters.measured import Interval as Interval
+from fvsearch.meters.measured import Anchor, Interval
 from fvsearch.records import Record, from_toml, to_builtins, to_toml
 from fvsearch.space import Params
 from fvsearch.study import Study

@@ -18,8 +18,9 @@ from fvsearch.errors import ConfigError, FvsearchError, RunError
 from fvsearch.feasibility import Predictor, require_feasible
 from fvsearch.files import locked_folder
 from fvsearch.layout import format_layout
-from fvsearch.ledger import Anchor, Interval, Invocation, Ledger, QuietPass, TrialRecord, now
-from fvsearch.meters.throughput import Measured, MeasureRequest, measure_anchor, measure_throughputs
+from fvsearch.ledger import Invocation, Ledger, QuietPass, TrialRecord, now
+from fvsearch.measuring import Measured, MeasureRequest, measure_anchor, measure_throughputs
+from fvsearch.meters.measured import Anchor, Interval
 from fvsearch.pools import Pool, WorkerDied, make_pool
 from fvsearch.records import Record
 from fvsearch.screening import Candidate, Screen

@@ -4,7 +4,8 @@ from typing import Literal
 
 from fvsearch import pareto
 from fvsearch.budgets import violations
-from fvsearch.ledger import Anchor, Interval, Ledger, QuietPass, TrialRecord
+from fvsearch.ledger import Ledger, QuietPass, TrialRecord
+from fvsearch.meters.measured import Anchor, Interval
 from fvsearch.records import Record
 from fvsearch.study import Study
 

@@ -8,7 +8,8 @@ import msgspec
 
 from fvsearch.budgets import allowed, violations
 from fvsearch.layout import format_layout
-from fvsearch.ledger import Anchor, Repeat, TrialRecord, now
+from fvsearch.ledger import Repeat, TrialRecord, now
+from fvsearch.meters.measured import Anchor
 from fvsearch.screening import Candidate
 from fvsearch.study import LEARNED, Study
 from fvsearch.training.segment import Segment, SegmentResult, derive_seed

@@ -7,7 +7,8 @@ import optuna
 
 from fvsearch.arch import Arch
 from fvsearch.layout import format_layout, parse_layout
-from fvsearch.ledger import Anchor, Interval, Invocation, Ledger, QuietPass, Repeat, TrialRecord
+from fvsearch.ledger import Invocation, Ledger, QuietPass, Repeat, TrialRecord
+from fvsearch.meters.measured import Anchor, Interval
 from fvsearch.records import Record
 from fvsearch.space import Space, StageSpace
 from fvsearch.study import LEARNED, Budget, Data, Objective, Recipe, Study

@@ -32,8 +32,8 @@ def with_submodules(name: str) -> list[str]:
 
 
 FLOORS = floors()
-BELOW_THE_KERAS_LINE = FLOORS[FLOORS.index("models") + 1 :]
-COORDINATOR = [name for name in FLOORS[: FLOORS.index("meters")] if name not in ("testing", "explain")]
+BELOW_THE_KERAS_LINE = FLOORS[FLOORS.index("meters") + 1 :]
+COORDINATOR = [name for name in FLOORS[: FLOORS.index("training")] if name not in ("testing", "explain")]
 WITHOUT_KERAS = [*(inner for name in COORDINATOR for inner in with_submodules(name)), "training.segment"]
 
 

@@ -6,8 +6,9 @@ import pytest
 from fvsearch.engines import Completed, Failed, Infeasible
 from fvsearch.errors import ConfigError
 from fvsearch.layout import format_layout
-from fvsearch.ledger import Anchor, Interval, Invocation, Ledger, QuietPass, Repeat, TrialRecord
+from fvsearch.ledger import Invocation, Ledger, QuietPass, Repeat, TrialRecord
 from fvsearch.library import load_study
+from fvsearch.meters.measured import Anchor, Interval
 
 STUDY = load_study("quickstart")
 PREDICTED = {"num_params": 5e4, "macs": 1e6, "memory": 1e7, "throughput": 900.0}

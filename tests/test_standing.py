@@ -1,8 +1,9 @@
 import msgspec
 
 from fvsearch.layout import format_layout
-from fvsearch.ledger import Anchor, Interval, QuietPass, TrialRecord
+from fvsearch.ledger import QuietPass, TrialRecord
 from fvsearch.library import load_study
+from fvsearch.meters.measured import Anchor, Interval
 from fvsearch.standing import front, standings
 
 STUDY = load_study("quickstart", ["budget.throughput=1.0x"])

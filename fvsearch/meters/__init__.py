@@ -1,4 +1,4 @@
-"""What a device does: bytes and images/s of the very step that training runs. With training the only place that imports a backend.
+"""What a device does with a compiled model's step: its bytes, and samples of its time. With training the only place that imports a backend.
 
-`measured` and `throughput` load no keras when imported: the coordinator pickles their records and functions.
+`measured` loads no keras when imported: the coordinator pickles its records.
 """

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Mapping
 
 from fvsearch.budgets import allowed
-from fvsearch.ledger import Anchor, Invocation, Ledger, QuietPass, TrialRecord
+from fvsearch.ledger import Invocation, Ledger, QuietPass, TrialRecord
+from fvsearch.meters.measured import Anchor
 from fvsearch.records import Record
 from fvsearch.study import Budget, Data, Objective, Recipe, Study
 

@@ -1,4 +1,7 @@
-"""measure_throughputs: images/s of several archs' steps, interleaved, alone on the device. It runs in a worker process."""
+"""measure_throughputs: images/s of several archs' steps as training runs them, interleaved, alone on the device; run by a worker process.
+
+Importing this loads no keras: the coordinator pickles its functions.
+"""
 
 import gc
 from contextlib import ExitStack

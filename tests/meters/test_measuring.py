@@ -9,8 +9,8 @@ from metered import RECIPE, SHAPE, arch
 
 from fvsearch.costs import predict
 from fvsearch.errors import ConfigError, RunError
+from fvsearch.measuring import MeasureRequest, group_archs, measure_anchor, measure_throughputs
 from fvsearch.meters import throughput
-from fvsearch.meters.throughput import MeasureRequest, group_archs, measure_anchor, measure_throughputs
 from fvsearch.study import Data, Phase
 
 DATA = Data(source="digits", image_size=SHAPE[0], channels=SHAPE[2], num_classes=10)
@@ -98,5 +98,5 @@ def test_a_request_reads_back_from_json() -> None:
 
 
 def test_importing_the_request_loads_no_keras() -> None:
-    code = "import sys, fvsearch.meters.throughput; print({'keras', 'numpy', 'jax', 'torch', 'tensorflow'} & set(sys.modules))"
+    code = "import sys, fvsearch.measuring; print({'keras', 'numpy', 'jax', 'torch', 'tensorflow'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
