@@ -1,6 +1,6 @@
 """What all tests share: a backend, hypothesis's profile, and which tests every backend runs.
 
-The suite runs once a backend, as KERAS_BACKEND says (`nox -s tests`). Tests of packages above the keras line, and those marked
+The suite runs once a backend, as KERAS_BACKEND says (`nox -s tests`). Tests of packages that run a backend, and those marked
 `every_backend`, take part each time; the others carry the mark `once` and stay out of all runs but jax's (`-m "not once"`).
 """
 
@@ -11,9 +11,15 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from fvsearch.training.environment import set_environment
+
 os.environ.setdefault("KERAS_BACKEND", "jax")
 
-ABOVE_THE_KERAS_LINE = {"models", "data", "training", "weights", "meters"}
+# Two processes of tests share two cores: one thread each, and none that spins while it waits.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+set_environment()
+
+ABOVE_THE_KERAS_LINE = {"models", "training", "weights", "meters"}
 HERE = Path(__file__).parent
 
 # Needs Chromium and its driver, which `nox -s report` brings.
