@@ -7,7 +7,9 @@ FvsearchError                    anything below; the command line prints one sen
 │   └── MissingBackendError      the wanted backend, or an extra, is not installed
 └── RunError (RuntimeError)      the work itself went wrong                                     exit 1
     ├── LockedError              another process owns this folder
-    └── TrainingError            a training that cannot go on: NaN loss, broken checkpoint
+    ├── TrainingError            a training that cannot go on: NaN loss, broken checkpoint
+    ├── WorkerDied               a worker process ended before its task did (pools/base.py)
+    └── TimedOut                 a task took longer than its time limit (pools/base.py)
 
 A message says the law, the value, where, and the way out.
 """

@@ -21,6 +21,12 @@ def pid(seconds):
     return os.getpid()
 
 
+def grow(size):
+    """Take memory and keep it, for longer than loky leaves between two looks at it."""
+    sys.modules[__name__].taken = bytearray(os.urandom(1) * size)
+    time.sleep(1.2)
+
+
 def hold(path):
     """Write the pid to a file and keep it locked, busy, until killed: for a minute, should the test fail."""
     with open(path, "a") as file:

@@ -1,58 +1,184 @@
-"""What a worker process runs: `python -m fvsearch.pools._worker TASKS RESULTS`, the numbers of two inherited pipes.
+"""A worker: one process behind a loky executor of its own. `Worker` is the pool's side of it, the functions below are its own.
 
-The pipe of tasks is also the lifeline. Its only writer is the coordinator, so it ends the moment the coordinator does, by whatever cause,
-kill -9 among them; a thread that does nothing but read it then ends the worker, in the middle of a training if need be.
+loky starts the process, without the user's script in it, and carries calls. Alone in its executor, a worker shares no queue and no lock
+with another, so that its death touches no other.
 """
 
 import contextlib
 import faulthandler
+import multiprocessing
 import os
 import pickle
-import queue
 import signal
 import sys
+import tempfile
 import threading
+import time
 import traceback
-from typing import NoReturn
+from collections.abc import Callable
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import resource_tracker
+from pathlib import Path
+from typing import Any
+
+import loky.backend.resource_tracker
+from loky import ProcessPoolExecutor
 
 from fvsearch.errors import RunError
-from fvsearch.pools._frames import read_frame, write_frame
+from fvsearch.pools.base import TimedOut, WorkerDied
+
+_POLL_SECONDS = 1.0
+"""Between looks at whether a silent worker lives: where it forked, loky does not see it die."""
+
+# No file in the working folder may pass for a module of Python's. And loky is not to replace workers by the memory they take, for a
+# backend alone takes more than it allows: the pool's `max_tasks` is there for that.
+_ENVIRONMENT = {"PYTHONSAFEPATH": "1", "LOKY_MAX_MEMORY_LEAK_SIZE": "1e18"}
 
 
-def main(tasks: int, results: int) -> NoReturn:
-    """Serve until the coordinator closes the pipe of tasks or dies."""
+def start_trackers() -> None:
+    """Start the processes that tidy up after a killed coordinator, loky's and Python's; they are to do so in silence."""
+    ours = {"PYTHONWARNINGS": "ignore", "PYTHONSAFEPATH": "1"}
+    before = {name: os.environ[name] for name in ours if name in os.environ}
+    os.environ.update(ours)
+    try:
+        loky.backend.resource_tracker.ensure_running()
+        resource_tracker.ensure_running()
+    finally:
+        for name in ours:
+            del os.environ[name]
+        os.environ.update(before)
+
+
+class Worker:
+    """One process, and the executor that is for it alone.
+
+    Args:
+        environment: Variables to set before it starts, beside those of this process.
+        log_path: File to which its output is appended; none throws it away.
+
+    Raises:
+        OSError: The log cannot be written.
+        WorkerDied: The process ended before it could do anything.
+
+    Attributes:
+        num_tasks: That it has done.
+        ended: Whether it died, or timed out; all that is left to do is to stop it.
+    """
+
+    def __init__(self, environment: dict[str, str], log_path: Path | None) -> None:
+        self.num_tasks, self.ended = 0, False
+        self._see_log = f"; its output is in {log_path}" if log_path else ""
+        if log_path:
+            # An error here is one that the user reads; the worker could only die of it.
+            open(log_path, "ab").close()
+        self._executor = ProcessPoolExecutor(1, env=environment | _ENVIRONMENT, initializer=_settle, initargs=(os.getpid(), log_path))
+        # When the interpreter ends before the pool is closed, loky is to kill what runs, not to wait for it.
+        self._executor._flags.kill_workers = True
+        try:
+            self._pid: int = self._executor.submit(os.getpid).result()
+            (self._process,) = (child for child in multiprocessing.active_children() if child.pid == self._pid)
+        except (BrokenProcessPool, ValueError):
+            self._executor.shutdown(kill_workers=True)
+            raise WorkerDied(f"a worker must start, but it ended{self._see_log}") from None
+        # Tasks and results pass in a file: of a worker killed in the middle of a message, loky would await the rest for ever. What is left
+        # to send is less than the system writes in one piece. loky's tracker removes the file, whatever the coordinator comes to.
+        descriptor, name = tempfile.mkstemp(prefix="fvsearch-")
+        os.close(descriptor)
+        self._path = Path(name)
+        loky.backend.resource_tracker.register(name, "file")
+
+    @property
+    def answers(self) -> bool:
+        """Whether the process lives and waits for a task."""
+        with contextlib.suppress(WorkerDied):
+            self._call(os.getpid)
+        return not self.ended
+
+    def perform(self, task: bytes, timeout: float | None) -> Any:
+        """What a pickled task returns.
+
+        Raises:
+            WorkerDied: The process ended first.
+            TimedOut: The time limit did.
+            BaseException: Whatever the task raised.
+        """
+        self._path.write_bytes(task)
+        self._call(_perform, self._path, timeout=timeout)
+        self.num_tasks += 1
+        result, error = pickle.loads(self._path.read_bytes())
+        if error is not None:
+            raise error
+        return result
+
+    def _call(self, fn: Callable[..., Any], *arguments: Any, timeout: float | None = None) -> None:
+        limit = time.monotonic() + timeout if timeout else float("inf")
+        alive = True
+        try:
+            future = self._executor.submit(fn, *arguments)
+            while (seconds := limit - time.monotonic()) > 0:
+                alive = self._process.is_alive()
+                with contextlib.suppress(TimeoutError):
+                    future.result(min(_POLL_SECONDS, seconds))
+                    return
+                if not alive:
+                    break
+        except BrokenProcessPool:
+            alive = False
+        self.ended = True
+        if alive:
+            raise TimedOut(f"a task must end within {timeout:g} s, but it did not, and its worker was stopped{self._see_log}")
+        # loky's word may come a moment before the system's.
+        self._process.join(timeout=5)
+        code = self._process.exitcode or 0
+        how = f"was killed by {signal.Signals(-code).name}" if -32 < code < 0 else f"ended with exit code {code}"
+        hint = " (as the system does when memory runs out)" if code == -signal.SIGKILL else ""
+        raise WorkerDied(f"a worker must live until its task ends, but process {self._pid} {how}{hint}{self._see_log}")
+
+    def kill(self) -> None:
+        """End the process, and all that it started, now."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._pid, signal.SIGKILL)
+
+    def stop(self) -> None:
+        """Kill it and let go of what the system keeps for it."""
+        self.kill()
+        self._executor.shutdown(kill_workers=True)
+        self._process.join()
+        loky.backend.resource_tracker.maybe_unlink(str(self._path), "file")
+
+
+def _settle(coordinator: int, log_path: Path | None) -> None:
+    """Make a fresh process a worker."""
     # Ctrl-C in a terminal is meant for the coordinator, which decides what becomes of the work.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    # Its own process group, so that it can be killed with all that it starts.
+    os.setsid()
+    threading.Thread(target=_watch, args=(coordinator,), daemon=True).start()
+    log = os.open(log_path or os.devnull, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+    for target, source in ((0, os.open(os.devnull, os.O_RDONLY)), (1, log), (2, log)):
+        os.dup2(source, target)
+    sys.stdout, sys.stderr = (os.fdopen(number, "w", buffering=1, encoding="utf-8", errors="backslashreplace") for number in (1, 2))
     # A crash below Python leaves its stack in the log.
     faulthandler.enable()
-    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-    for pipe in (tasks, results):
-        os.set_inheritable(pipe, False)
-    inbox: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(tasks, inbox), daemon=True).start()
-    while True:
-        write_frame(results, _perform(inbox.get()))
 
 
-def _listen(tasks: int, inbox: "queue.SimpleQueue[bytes]") -> None:
-    while True:
-        try:
-            inbox.put(read_frame(tasks))
-        except (EOFError, OSError):
-            if os.getpgrp() == os.getpid():
-                # With all that this worker started: it leads its own process group.
-                os.killpg(0, signal.SIGKILL)
-            os._exit(1)
+def _watch(coordinator: int) -> None:
+    """End the worker and all that it started when its coordinator ends, by whatever cause, in the middle of a training if need be."""
+    while os.getppid() == coordinator:
+        time.sleep(0.2)
+    os.killpg(0, signal.SIGKILL)
 
 
-def _perform(frame: bytes) -> bytes:
-    """The pickled pair (result, None) or (None, exception)."""
+def _perform(path: Path) -> None:
+    """Do the pickled task in the file; then the file holds the pickled pair (result, None) or (None, exception)."""
     try:
-        fn, argument = pickle.loads(frame)
-        return pickle.dumps((fn(argument), None))
+        fn, argument = pickle.loads(path.read_bytes())
+        ended = pickle.dumps((fn(argument), None))
     except BaseException as error:
         error.add_note(f"In the worker:\n{''.join(traceback.format_exception(error))}")
-        return pickle.dumps((None, _portable(error)))
+        ended = pickle.dumps((None, _portable(error)))
+    path.write_bytes(ended)
 
 
 def _portable(error: BaseException) -> BaseException:
@@ -67,7 +193,3 @@ def _portable(error: BaseException) -> BaseException:
     for note in error.__notes__:
         portable.add_note(note)
     return portable
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]))
