@@ -7,10 +7,10 @@ import msgspec
 import pytest
 from metered import RECIPE, SHAPE, arch
 
+from fvsearch import measuring
 from fvsearch.costs import predict
 from fvsearch.errors import ConfigError, RunError
 from fvsearch.measuring import MeasureRequest, group_archs, measure_anchor, measure_throughputs
-from fvsearch.meters import throughput
 from fvsearch.study import Data, Phase
 
 DATA = Data(source="digits", image_size=SHAPE[0], channels=SHAPE[2], num_classes=10)
@@ -53,25 +53,25 @@ def test_the_anchor_is_the_first_arch_alone() -> None:
 def test_archs_are_grouped_so_that_their_weights_fit_beside_the_reference(monkeypatch: pytest.MonkeyPatch) -> None:
     one = predict(SMALL, image_shape=SHAPE, num_classes=10, batch_size=1).weight_memory
     many = request(*[SMALL] * 6)
-    monkeypatch.setattr(throughput, "RESIDENT_BYTES", 3 * one)
+    monkeypatch.setattr(measuring, "RESIDENT_BYTES", 3 * one)
     assert group_archs(many) == [[0, 1, 2], [0, 3, 4], [0, 5]]
-    monkeypatch.setattr(throughput, "RESIDENT_BYTES", one)
+    monkeypatch.setattr(measuring, "RESIDENT_BYTES", one)
     assert group_archs(many) == [[0, 1], [0, 2], [0, 3], [0, 4], [0, 5]]
-    monkeypatch.setattr(throughput, "RESIDENT_BYTES", 100 * one)
+    monkeypatch.setattr(measuring, "RESIDENT_BYTES", 100 * one)
     assert group_archs(many) == [[0, 1, 2, 3, 4, 5]]
     assert group_archs(request(SMALL)) == [[0]]
 
 
 def test_groups_are_measured_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(throughput, "RESIDENT_BYTES", 1)
+    monkeypatch.setattr(measuring, "RESIDENT_BYTES", 1)
     groups: list[int] = []
 
     def timed(runners, time_budget):
         groups.append(len(runners))
         return [[1.0 + len(groups)] * 6 for _ in runners]
 
-    monkeypatch.setattr(throughput, "time_interleaved", timed)
-    monkeypatch.setattr(throughput, "_ready", lambda request, arch, clock: (None, throughput.StepMemory(bytes=arch.depth, source="")))
+    monkeypatch.setattr(measuring, "time_interleaved", timed)
+    monkeypatch.setattr(measuring, "_ready", lambda request, arch, clock: (None, measuring.StepMemory(bytes=arch.depth, source="")))
     measured = measure_throughputs(request(arch((1, 1)), arch((2, 1)), arch((3, 1))))
     assert groups == [2, 2]
     assert [memory.bytes for memory in measured.memory] == [1, 2, 3]
@@ -82,7 +82,7 @@ def test_an_arch_that_does_not_run_is_named(monkeypatch: pytest.MonkeyPatch) -> 
     def no_memory(request, arch):
         raise MemoryError
 
-    monkeypatch.setattr(throughput, "_build", no_memory)
+    monkeypatch.setattr(measuring, "_build", no_memory)
     with pytest.raises(RunError, match=r"B1\(17, h16, m32, a2\) cannot be measured at batch_size=16: the device's memory ran out"):
         measure_throughputs(request(SMALL))
 
