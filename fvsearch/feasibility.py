@@ -1,6 +1,7 @@
 """What a budget leaves of a space, by formula: predicted costs, the feasible share, and whether anything is feasible at all."""
 
 import itertools
+import math
 import random
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -149,6 +150,22 @@ def unseen_feasible(study: Study, predictor: Predictor, seen: set[str], rng: ran
     else:
         candidates = itertools.chain((study.space.sample(rng) for _ in range(_SAMPLE)), _likely(study))
     return next((arch for arch in candidates if arch.arch_hash not in seen and _meets(predictor, arch)), None)
+
+
+def spread_over_memory(study: Study, predictor: Predictor, count: int) -> list[Arch]:
+    """Up to `count` feasible archs whose predicted memory is spread evenly on a log scale, from the smallest found to the largest.
+
+    A search that starts from them has seen both ends of the front before its engine draws; drawn at random, archs crowd in the middle.
+    """
+    memory = {arch: predictor.costs(arch)["memory"] for arch in dict.fromkeys(_likely(study)) if _meets(predictor, arch)}
+    low, high = math.log(min(memory.values())), math.log(max(memory.values()))
+    found: list[Arch] = []
+    for index in range(min(count, len(memory))):
+        target = low + (high - low) * index / max(1, count - 1)
+        arch = min(memory, key=lambda arch: abs(math.log(memory[arch]) - target))
+        found.append(arch)
+        del memory[arch]
+    return found
 
 
 def _meets(predictor: Predictor, arch: Arch) -> bool:

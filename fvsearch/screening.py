@@ -5,7 +5,7 @@ from collections import defaultdict
 
 from fvsearch.arch import Arch
 from fvsearch.engines.base import Done, Engine, Infeasible, Outcome, Suggestion, Wait
-from fvsearch.feasibility import Predictor, unseen_feasible
+from fvsearch.feasibility import Predictor, spread_over_memory, unseen_feasible
 from fvsearch.records import Record
 from fvsearch.space import Params
 from fvsearch.study import Study
@@ -42,6 +42,7 @@ class Screen:
         self._predictor = predictor
         self._outcomes: dict[str, Outcome | None] = {}
         self._repeats: defaultdict[str, list[Params]] = defaultdict(list)
+        self._starts = spread_over_memory(study, predictor, study.engine.starts) if study.engine.starts else []
 
     def dispatch(self, arch: Arch) -> None:
         """Remember that an arch is being evaluated."""
@@ -55,7 +56,10 @@ class Screen:
             self._engine.tell(told, outcome)
 
     def next(self) -> Candidate | Wait | Done:
-        """The next arch worth training; Done when the engine has no more, or nothing feasible is left unseen."""
+        """The next arch worth training: a start first; Done when the engine has no more, or nothing feasible is left unseen."""
+        for arch in self._starts:
+            if arch.arch_hash not in self._outcomes:
+                return self._candidate(arch)
         for _ in range(MAX_REFUSALS):
             suggestion = self._engine.ask()
             if not isinstance(suggestion, Suggestion):
@@ -93,5 +97,8 @@ class Screen:
         arch = unseen_feasible(self._study, self._predictor, set(self._outcomes), rng)
         if arch is None:
             return Done(reason="nothing within budget is left that was not tried")
+        return self._candidate(arch)
+
+    def _candidate(self, arch: Arch) -> Candidate:
         params: Params = self._study.space.params(arch) if self._study.space else {"index": self._study.engine.archs.index(arch)}
         return Candidate(params=params, arch=arch, predicted=self._predictor.costs(arch))

@@ -181,16 +181,19 @@ class Proposer(Record, frozen=True, kw_only=True):
         name: "optuna", or "listed" for a fixed list.
         sampler: Optuna's: "nsga2", "tpe" or "random".
         population: Archs in a generation of NSGA-II; keep it well under the number of trials.
+        starts: Archs spread over predicted memory that are evaluated before the engine is asked.
         archs: The list, for "listed".
     """
 
     name: Literal["optuna", "listed"] = "optuna"
     sampler: Literal["nsga2", "tpe", "random"] = "nsga2"
     population: int = 12
+    starts: int = 0
     archs: tuple[Arch, ...] = ()
 
     def __post_init__(self) -> None:
         require_at_least(2, self, "population")
+        require_at_least(0, self, "starts")
         if (self.name == "listed") != bool(self.archs):
             raise ConfigError(
                 f'`archs` belongs to the engine "listed" and to no other, but got name={self.name!r} with {len(self.archs)} archs'

@@ -1,10 +1,12 @@
+import itertools
+import math
 import random
 
 import pytest
 
 from fvsearch.costs import predict
 from fvsearch.errors import EmptySpaceError
-from fvsearch.feasibility import ENUMERABLE, Predictor, feasible_share, require_feasible, unseen_feasible
+from fvsearch.feasibility import ENUMERABLE, Predictor, feasible_share, require_feasible, spread_over_memory, unseen_feasible
 from fvsearch.library import load_study
 from fvsearch.study import Study
 
@@ -80,3 +82,20 @@ def test_unseen_feasible_archs_come_until_none_is_left() -> None:
         assert arch.arch_hash not in seen
         seen.add(arch.arch_hash)
     assert len(seen) == feasible_share(found, predictor).feasible > 0
+
+
+@pytest.mark.parametrize("small", [SMALL, []], ids=["enumerated", "sampled"])
+def test_starts_are_feasible_distinct_and_spread_over_log_memory(small: list[str]) -> None:
+    found = study(*small, "budget.memory=0.8x")
+    predictor = Predictor(found)
+    starts = spread_over_memory(found, predictor, 6)
+    assert len({arch.arch_hash for arch in starts}) == 6
+    assert all(meets(predictor, found, arch) for arch in starts)
+    memory = [predictor.costs(arch)["memory"] for arch in starts]
+    assert memory == sorted(memory)
+    steps = [math.log(after / before) for before, after in itertools.pairwise(memory)]
+    assert max(steps) < 2 * min(steps)
+    rng = random.Random(1)
+    drawn = [predictor.costs(arch)["memory"] for arch in (found.space.sample(rng) for _ in range(300)) if meets(predictor, found, arch)]
+    assert memory[0] <= min(drawn)
+    assert spread_over_memory(found, predictor, 6) == starts

@@ -26,7 +26,7 @@ class Scripted:
 
 
 def screen(engine: Scripted, *settings: str) -> Screen:
-    study = load_study("quickstart", settings)
+    study = load_study("quickstart", ["engine.starts=0", *settings])
     return Screen(study, engine, Predictor(study))
 
 
@@ -108,3 +108,16 @@ def test_listed_archs_are_named_by_index() -> None:
     study = load_study("compression")
     found = Screen(study, Scripted({"index": 3}), Predictor(study)).next()
     assert found.arch == study.engine.archs[3]
+
+
+def test_starts_come_before_the_engine_is_asked_and_once() -> None:
+    engine = Scripted(SMALL)
+    found = screen(engine, "engine.starts=3")
+    starts = []
+    for _ in range(3):
+        candidate = found.next()
+        assert isinstance(candidate, Candidate)
+        found.dispatch(candidate.arch)
+        starts.append(candidate.arch.arch_hash)
+    assert len(set(starts)) == 3
+    assert found.next().params == SMALL
