@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -134,3 +135,12 @@ def test_ctrl_c_stops_and_the_same_command_goes_on(tmp_path: Path) -> None:
     again = fvsearch(*arguments, cwd=tmp_path)
     assert again.returncode == 0, again.stderr
     assert [trial.state for trial in Ledger.open(tmp_path / "out").trials()] == ["completed"] * 3
+
+
+@pytest.mark.slow
+def test_a_search_on_data_of_ones_own(tmp_path: Path) -> None:
+    shutil.copy(Path(__file__).parent / "examples" / "user_data.py", tmp_path)
+    own = ("--set", "data.source=user_data:stripes", "--set", "data.num_classes=3", "--set", "recipe.batch_size=16")
+    run = fvsearch("run", "quickstart", "--out", "out", "--trials", "2", "--workers", "1", *SMALL, *own, cwd=tmp_path)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert [trial.state for trial in Ledger.open(tmp_path / "out").trials()] == ["completed"] * 2
