@@ -137,18 +137,8 @@ def _make_runner(request: MeasureRequest, arch: Arch, clock: Clock) -> tuple[Run
 
 def _build(request: MeasureRequest, arch: Arch) -> "keras.Model":
     """The model as a trial trains it."""
-    from fvsearch.models import build_model
-    from fvsearch.training.fit import compile_model
+    from fvsearch.training.fit import compile_model, recipe_model
 
-    recipe = request.recipe
-    model = build_model(
-        arch,
-        image_shape=request.data.image_shape,
-        num_classes=request.data.num_classes,
-        dropout=recipe.dropout,
-        stochastic_depth=recipe.stochastic_depth,
-        dtype=recipe.dtype,
-        seed=request.seed,
-    )
-    compile_model(model, recipe, STEPS_PER_EPOCH)
+    model = recipe_model(arch, request.data, request.recipe, request.seed)
+    compile_model(model, request.recipe, STEPS_PER_EPOCH)
     return model

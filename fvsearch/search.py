@@ -97,7 +97,8 @@ def run_study(study: Study, folder: Path, settings: RunSettings, watcher: Watche
         watcher: Told of progress.
 
     Raises:
-        ConfigError: The study cannot run: no such data, nothing within budget, a folder that holds another study or cannot be written.
+        ConfigError: The study cannot run: no such data or none that fits, nothing within budget, a folder that holds another study or
+            cannot be written.
         LockedError: Another process works on the folder.
         RunError: The baseline cannot be trained or measured on this device.
     """
@@ -273,6 +274,9 @@ class _Search:
             self.deaths[record.number] += 1
             if self.deaths[record.number] == MAX_DEATHS:
                 record = failed(record, f"its worker died {MAX_DEATHS} times: {_sentence(error)}")
+        except ConfigError:
+            # The study's input is wrong, not this arch: every other trial would end the same way.
+            raise
         except Exception as error:
             record = failed(record, _sentence(error))
         self.trials[record.number] = record

@@ -1,27 +1,15 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from layouts import TABLE_2, TABLE_4
 
 from fvsearch.arch import NAMED_ARCHS, Arch, Stage
 from fvsearch.errors import LayoutError
 from fvsearch.layout import format_layout, is_layout, parse_layout, pooled_length, stage_tokens
 from fvsearch.library import load_study
 
-PAPER = [
-    "B12(197)",
-    "B6(197)-6(99)",
-    "B6(197)-6(50)",
-    "B4(197)-4(99)-4(50)",
-    "B6(197)-6(99)-4(50)",
-    "B6(197, h1024)-6(99, h1024)",
-    "B6(197, m4096)-6(99, m4096)",
-    "B6(197)-6(99)-4(50, m1536)",
-    "B6(197)-6(99)-2(50, m1536)",
-    "B6(197, m4096)-6(99)-2(50, m1536)",
-]
 
-
-@pytest.mark.parametrize("text", PAPER)
+@pytest.mark.parametrize("text", sorted({*TABLE_2, *TABLE_4}))
 def test_the_papers_layouts_are_canonical(text: str) -> None:
     assert format_layout(parse_layout(text)) == text
 

@@ -143,6 +143,16 @@ def test_a_failed_training_is_recorded_with_its_reason_and_the_study_goes_on(run
     assert {trial.reason for trial in failed} == {"loss became NaN in epoch 1"}
 
 
+def test_wrong_input_that_a_worker_finds_ends_the_study(run: Callable[..., Ledger]) -> None:
+    def refuse(segment: Segment) -> SegmentResult:
+        raise ConfigError("`batch_size` must be at most the training split's 40 images")
+
+    pool = ScriptedPool(run_segment=refuse)
+    with pytest.raises(ConfigError, match="`batch_size` must be at most"):
+        run(pool)
+    assert len(pool.segments()) <= 2
+
+
 def test_a_worker_that_dies_costs_a_retry_and_twice_the_trial(run: Callable[..., Ledger]) -> None:
     deaths: list[str] = []
 

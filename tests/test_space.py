@@ -3,6 +3,7 @@ import random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from layouts import TABLE_4
 
 from fvsearch.errors import ConfigError
 from fvsearch.layout import parse_layout
@@ -139,16 +140,7 @@ def test_shipped_spaces_survive_toml(name: str) -> None:
 
 def test_the_reinvestment_space_holds_the_reports_table_4() -> None:
     found = load_space("reinvestment")
-    for layout in (
-        "B12(197)",
-        "B6(197)-6(99)",
-        "B6(197)-6(99)-4(50)",
-        "B6(197, h1024)-6(99, h1024)",
-        "B6(197, m4096)-6(99, m4096)",
-        "B6(197)-6(99)-4(50, m1536)",
-        "B6(197)-6(99)-2(50, m1536)",
-        "B6(197, m4096)-6(99)-2(50, m1536)",
-    ):
+    for layout in TABLE_4:
         found.params(parse_layout(layout))
 
 

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
+from fvsearch.arch import Arch
 from fvsearch.data import ArrayPair, SearchSplits
 from fvsearch.errors import ConfigError, TrainingError
-from fvsearch.study import Recipe
+from fvsearch.models import build_model
+from fvsearch.study import Data, Recipe
 from fvsearch.training.metrics import EpochMetrics
 from fvsearch.training.recipe import make_optimizer
 
@@ -23,6 +25,19 @@ if TYPE_CHECKING:
 
 CHECK_EVERY = 50
 """Steps between two looks at the loss: a look waits for the device."""
+
+
+def recipe_model(arch: Arch, data: Data, recipe: Recipe, seed: int) -> keras.Model:
+    """The model that a recipe trains, its weights as the seed gives them, not compiled."""
+    return build_model(
+        arch,
+        image_shape=data.image_shape,
+        num_classes=data.num_classes,
+        dropout=recipe.dropout,
+        stochastic_depth=recipe.stochastic_depth,
+        dtype=recipe.dtype,
+        seed=seed,
+    )
 
 
 def compile_model(model: keras.Model, recipe: Recipe, steps_per_epoch: int) -> None:

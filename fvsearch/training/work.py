@@ -7,10 +7,9 @@ import msgspec
 
 from fvsearch.data import SearchSplits, load_search_splits
 from fvsearch.meters.memory import step_memory
-from fvsearch.models import build_model
 from fvsearch.training.checkpoint import read_checkpoint, save_checkpoint
 from fvsearch.training.device import device_name, make_deterministic, versions
-from fvsearch.training.fit import Stopwatch, compile_model, steps_per_epoch, train_epochs
+from fvsearch.training.fit import Stopwatch, compile_model, recipe_model, steps_per_epoch, train_epochs
 from fvsearch.training.metrics import MetricsFile
 from fvsearch.training.ownership import claim_folder
 from fvsearch.training.segment import Clock, Ended, OnEpoch, Segment, SegmentResult, Status
@@ -144,13 +143,4 @@ def fresh_model(segment: Segment, num_train: int) -> keras.Model:
 
 def bare_model(segment: Segment) -> keras.Model:
     """The segment's model, its weights as the seed gives them, not compiled."""
-    recipe = segment.recipe
-    return build_model(
-        segment.arch,
-        image_shape=segment.data.image_shape,
-        num_classes=segment.data.num_classes,
-        dropout=recipe.dropout,
-        stochastic_depth=recipe.stochastic_depth,
-        dtype=recipe.dtype,
-        seed=segment.seed,
-    )
+    return recipe_model(segment.arch, segment.data, segment.recipe, segment.seed)

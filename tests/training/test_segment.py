@@ -202,7 +202,7 @@ def test_memory_that_runs_out_is_a_result_and_not_kept(tmp_path: Path, monkeypat
 
 
 def test_a_bug_is_a_result_with_its_traceback_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(work, "build_model", lambda *arguments, **settings: 1 / 0)
+    monkeypatch.setattr(work, "recipe_model", lambda *arguments, **settings: 1 / 0)
     result = run_segment(segment_in(tmp_path))
     assert result.status == "failed"
     assert result.reason == f"ZeroDivisionError: division by zero (traceback in {tmp_path / 'error.txt'})"
