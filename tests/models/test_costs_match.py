@@ -24,7 +24,7 @@ ARCH = Arch(
 SHAPE = (36, 40, 3)
 
 # One backend counts many archs, for Keras and not the backend makes the shapes; the others make sure of that.
-SAMPLES = 100 if keras.backend.backend() == "jax" else 8
+SAMPLES = 200 if keras.backend.backend() == "jax" else 8
 
 SPACES = {"quickstart": (8, 8, 1), "reinvestment": (224, 224, 3)}
 
