@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from fvsearch.library import load_space, load_study
     from fvsearch.models import build_model
     from fvsearch.pareto import front, hypervolume
-    from fvsearch.search import run_study
+    from fvsearch.search import RunSettings, run_study
     from fvsearch.space import Space, StageSpace
     from fvsearch.study import Budget, Data, Objective, Proposer, Recipe, Study
 
@@ -33,6 +33,7 @@ __all__ = [
     "Objective",
     "Proposer",
     "Recipe",
+    "RunSettings",
     "Space",
     "Stage",
     "StageSpace",
@@ -60,6 +61,7 @@ _HOMES = {
     "Objective": "study",
     "Proposer": "study",
     "Recipe": "study",
+    "RunSettings": "search",
     "Space": "space",
     "Stage": "arch",
     "StageSpace": "space",
