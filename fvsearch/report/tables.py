@@ -86,7 +86,7 @@ def front_table(ledger: Ledger) -> "RenderableType":
     names = [o.name for o in summary.facts.objectives if o.name not in ("memory", "throughput")]
     table = Table()
     table.add_column("trial", justify="right")
-    table.add_column("layout", overflow="fold")
+    table.add_column("layout", overflow="fold", min_width=24)
     for name in names:
         table.add_column(words.NAMES[name], justify="right")
     for heading in ("memory predicted", "measured", "images/s predicted", "measured"):
