@@ -27,3 +27,8 @@ def violations(budget: Budget, costs: Mapping[str, float], baseline: Mapping[str
             share = costs[kind] / allowed(kind, limit, baseline)
             found[kind] = share - 1 if kind == "memory" else 1 - share
     return found
+
+
+def is_met(found: Mapping[str, float]) -> bool:
+    """Whether no budget is broken, by what `violations` found."""
+    return all(value <= 0 for value in found.values())

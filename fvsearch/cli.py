@@ -268,9 +268,11 @@ def _print_front(folder: Path) -> None:
 def _print(renderable: Any) -> None:
     from rich.console import Console
 
-    # Without a terminal there is no width to fit: let no column be cut.
     console = Console()
-    Console(width=None if console.is_terminal else 200).print(renderable)
+    if not console.is_terminal:
+        # There is no width to fit: let no column be cut.
+        console.width = 200
+    console.print(renderable)
 
 
 def _echo_json(document: Any) -> None:

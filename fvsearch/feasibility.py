@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterable, Iterator, Mapping
 
 from fvsearch.arch import Arch
-from fvsearch.budgets import violations
+from fvsearch.budgets import is_met, violations
 from fvsearch.costs import ACTIVATION_FACTOR, Cost, predict
 from fvsearch.errors import EmptySpaceError
 from fvsearch.layout import format_layout
@@ -64,6 +64,10 @@ class Predictor:
         """How far predicted costs break the study's budget; at most 0 meets it."""
         return violations(self._study.budget, costs, self.baseline)
 
+    def meets(self, arch: Arch) -> bool:
+        """Whether an arch meets the study's budget, as predicted."""
+        return is_met(self.violations(self.costs(arch)))
+
     def _cost(self, arch: Arch) -> Cost:
         study = self._study
         return predict(
@@ -109,7 +113,7 @@ def feasible_share(study: Study, predictor: Predictor) -> Feasible:
     else:
         rng = random.Random(study.seed)
         archs = [study.space.sample(rng) for _ in range(_SAMPLE)]
-    return Feasible(size=size, looked_at=len(archs), feasible=sum(_meets(predictor, arch) for arch in archs))
+    return Feasible(size=size, looked_at=len(archs), feasible=sum(predictor.meets(arch) for arch in archs))
 
 
 def require_feasible(study: Study, predictor: Predictor) -> None:
@@ -125,7 +129,7 @@ def require_feasible(study: Study, predictor: Predictor) -> None:
     for arch in _likely(study):
         costs = predictor.costs(arch)
         broken = predictor.violations(costs)
-        if all(value <= 0 for value in broken.values()):
+        if is_met(broken):
             return
         looked_at.append((broken, costs, arch))
     # The nearest arch breaks the budget least; what it breaks most binds.
@@ -149,7 +153,7 @@ def unseen_feasible(study: Study, predictor: Predictor, seen: set[str], rng: ran
         candidates = archs
     else:
         candidates = itertools.chain((study.space.sample(rng) for _ in range(_SAMPLE)), _likely(study))
-    return next((arch for arch in candidates if arch.arch_hash not in seen and _meets(predictor, arch)), None)
+    return next((arch for arch in candidates if arch.arch_hash not in seen and predictor.meets(arch)), None)
 
 
 def spread_over_memory(study: Study, predictor: Predictor, count: int) -> list[Arch]:
@@ -157,7 +161,7 @@ def spread_over_memory(study: Study, predictor: Predictor, count: int) -> list[A
 
     A search that starts from them has seen both ends of the front before its engine draws; drawn at random, archs crowd in the middle.
     """
-    memory = {arch: predictor.costs(arch)["memory"] for arch in dict.fromkeys(_likely(study)) if _meets(predictor, arch)}
+    memory = {arch: predictor.costs(arch)["memory"] for arch in dict.fromkeys(_likely(study)) if predictor.meets(arch)}
     low, high = math.log(min(memory.values())), math.log(max(memory.values()))
     found: list[Arch] = []
     for index in range(min(count, len(memory))):
@@ -166,10 +170,6 @@ def spread_over_memory(study: Study, predictor: Predictor, count: int) -> list[A
         found.append(arch)
         del memory[arch]
     return found
-
-
-def _meets(predictor: Predictor, arch: Arch) -> bool:
-    return all(value <= 0 for value in predictor.violations(predictor.costs(arch)).values())
 
 
 def _likely(study: Study) -> Iterator[Arch]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from fvsearch.arch import Arch
+from fvsearch.budgets import is_met
 from fvsearch.engines.base import Completed, Failed, Infeasible, Outcome
 from fvsearch.errors import ConfigError
 from fvsearch.files import write_atomically
@@ -99,7 +100,7 @@ class TrialRecord(Record, frozen=True, kw_only=True):
 
     def outcome(self, study: Study) -> Outcome:
         """What an engine is told of the ended trial."""
-        if self.state == "completed" and not any(value > 0 for value in self.constraints.values()):
+        if self.state == "completed" and is_met(self.constraints):
             return Completed(values=tuple(self.values[o.name] for o in study.objectives), constraints=self.constraints)
         if self.state in ("completed", "infeasible"):
             return Infeasible(constraints=self.constraints)

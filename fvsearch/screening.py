@@ -4,6 +4,7 @@ import random
 from collections import defaultdict
 
 from fvsearch.arch import Arch
+from fvsearch.budgets import is_met
 from fvsearch.engines.base import Done, Engine, Infeasible, Outcome, Suggestion, Wait
 from fvsearch.feasibility import Predictor, spread_over_memory, unseen_feasible
 from fvsearch.records import Record
@@ -71,7 +72,7 @@ class Screen:
                 continue
             predicted = self._predictor.costs(arch)
             broken = self._predictor.violations(predicted)
-            if any(value > 0 for value in broken.values()):
+            if not is_met(broken):
                 self.refused += 1
                 self._engine.tell(suggestion.params, Infeasible(constraints=broken))
                 continue

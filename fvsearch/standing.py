@@ -2,8 +2,10 @@
 
 from typing import Literal
 
+import msgspec
+
 from fvsearch import pareto
-from fvsearch.budgets import violations
+from fvsearch.budgets import is_met, violations
 from fvsearch.ledger import Ledger, QuietPass, TrialRecord
 from fvsearch.meters.measured import Anchor, Interval
 from fvsearch.records import Record
@@ -36,7 +38,7 @@ class Standing(Record, frozen=True, kw_only=True):
 
 def minimised(study: Study, values: dict[str, float]) -> tuple[float, ...]:
     """Values in the study's order of objectives, turned so that less is better."""
-    return tuple(-values[o.name] if o.direction == "maximize" else values[o.name] for o in study.objectives)
+    return pareto.minimise([values[o.name] for o in study.objectives], [o.direction for o in study.objectives])
 
 
 def standings(study: Study, trials: tuple[TrialRecord, ...], anchor: Anchor | None, quiet: QuietPass) -> tuple[Standing, ...]:
@@ -44,7 +46,7 @@ def standings(study: Study, trials: tuple[TrialRecord, ...], anchor: Anchor | No
     known = [_known(study, trial, anchor, quiet) for trial in trials]
     candidates = [standing for standing in known if standing.place == "dominated"]
     best = {candidates[index].number for index in pareto.front([minimised(study, standing.values) for standing in candidates])}
-    return tuple(_placed(standing, "front") if standing.number in best else standing for standing in known)
+    return tuple(msgspec.structs.replace(standing, place="front") if standing.number in best else standing for standing in known)
 
 
 def ledger_standings(ledger: Ledger) -> tuple[Standing, ...]:
@@ -75,12 +77,6 @@ def _known(study: Study, trial: TrialRecord, anchor: Anchor | None, quiet: Quiet
         place = "running"
     elif trial.state in ("failed", "stopped"):
         place = "failed"
-    elif trial.state == "infeasible" or any(value > 0 for value in constraints.values()):
+    elif trial.state == "infeasible" or not is_met(constraints):
         place = "infeasible"
     return Standing(trial=trial, place=place, values=values, constraints=constraints, throughput=measured)
-
-
-def _placed(standing: Standing, place: Place) -> Standing:
-    return Standing(
-        trial=standing.trial, place=place, values=standing.values, constraints=standing.constraints, throughput=standing.throughput
-    )

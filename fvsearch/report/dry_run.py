@@ -59,7 +59,7 @@ def _work(study: Study, predictor: Predictor) -> str:
     else:
         rng = random.Random(study.seed)
         drawn = (study.space.sample(rng) for _ in range(100 * _DRAWN))
-        meeting = (arch for arch in drawn if all(value <= 0 for value in predictor.violations(predictor.costs(arch)).values()))
+        meeting = (arch for arch in drawn if predictor.meets(arch))
         archs = [arch for arch, _ in zip(meeting, range(_DRAWN), strict=False)] or [study.baseline]
     mean = sum(predictor.costs(arch)["macs"] for arch in archs) / len(archs)
     trainings = study.trials * study.repeats * mean / predictor.baseline["macs"]
