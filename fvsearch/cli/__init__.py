@@ -1,0 +1,65 @@
+"""The command line: parses, sets KERAS_BACKEND, then imports the one thing it runs.
+
+A module holds the commands of one thing: archs, studies, runs.
+"""
+
+import os
+import signal
+import sys
+
+import click
+
+from fvsearch.cli import archs, runs, studies
+from fvsearch.errors import FvsearchError
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it: 128 + SIGINT."""
+
+
+def main() -> None:
+    """Run the command line; an error is one sentence, a traceback comes only with --debug."""
+    debug = "--debug" in sys.argv
+    # A scheduler's SIGTERM is as good as a Ctrl-C: stop the workers, keep what is there.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        sys.exit(cli(standalone_mode=False) or 0)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except FvsearchError as error:
+        if debug:
+            raise
+        click.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.exceptions.Abort):
+        click.echo("stopped; the same command goes on from here", err=True)
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        # The reader of our output has left; there is no one to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except Exception as error:
+        if debug:
+            raise
+        click.echo(f"error: {type(error).__name__}: {error}; --debug shows where", err=True)
+        sys.exit(1)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="fvsearch")
+@click.option("--debug", is_flag=True, help="Show a traceback when something fails.")
+def cli(debug: bool) -> None:
+    """Architecture search for Funnel Vision Transformers, within a memory and throughput budget."""
+
+
+for _command in (
+    archs.list_,
+    archs.cost,
+    studies.run,
+    studies.status,
+    studies.front,
+    studies.report,
+    studies.export,
+    runs.train,
+):
+    cli.add_command(_command)

@@ -1,0 +1,133 @@
+"""Commands about a study: search, look, export."""
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from fvsearch.cli.common import backend_option, echo_json, print_renderable, set_backend
+
+
+@click.command()
+@click.argument("study")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of the study. [default: runs/NAME]")
+@click.option("--trials", type=click.IntRange(1), help="Distinct archs to evaluate, baseline counted in.")
+@click.option("--time-budget", metavar="T", help="Start no trial after this long: 90s, 20m, 8h.")
+@click.option("--workers", type=click.IntRange(1), default=None, help="Trainings at a time. [default: one for every core, two at most]")
+@click.option(
+    "--pool", type=click.Choice(["local", "inline"]), default="local", show_default=True, help="inline: in this process, to debug."
+)
+@backend_option
+@click.option("--set", "settings", metavar="KEY=VALUE", multiple=True, help="Change the study: recipe.epochs=5, budget.memory=0.5x.")
+@click.option("--dry-run", is_flag=True, help="Say the size of the space, the feasible share and the work ahead; train nothing.")
+def run(
+    study: str,
+    out: Path | None,
+    trials: int | None,
+    time_budget: str | None,
+    workers: int | None,
+    pool: str,
+    backend: str | None,
+    settings: tuple[str, ...],
+    dry_run: bool,
+) -> None:
+    """Search. STUDY is a name of `fvsearch list studies` or a TOML file; on a folder that stands, the search goes on."""
+    from fvsearch.library import load_study
+
+    defined = load_study(study, settings)
+    if trials is not None:
+        defined = defined.with_settings(trials=trials)
+    if dry_run:
+        from fvsearch.report.dry_run import dry_run_table
+
+        print_renderable(dry_run_table(defined))
+        return
+    from fvsearch.progress import watch
+    from fvsearch.search import RunSettings, run_study
+    from fvsearch.units import parse_duration
+
+    run_settings = RunSettings(
+        backend=set_backend(backend),
+        workers=workers or min(2, os.cpu_count() or 1),
+        pool="inline" if pool == "inline" else "local",
+        time_budget=parse_duration(time_budget) if time_budget else None,
+        command=" ".join(["fvsearch", *sys.argv[1:]]),
+    )
+    folder = out or Path("runs") / defined.name
+    with watch(defined) as watcher:
+        ledger = run_study(defined, folder, run_settings, watcher)
+    from fvsearch.report.page import write_report
+
+    page = write_report(ledger)
+    _print_front(folder)
+    click.echo(f"report: {page}\nnext:   fvsearch export {folder} --pick knee -o run.toml && fvsearch train run.toml")
+
+
+@click.command()
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def status(folder: Path, as_json: bool) -> None:
+    """Say how far the study in DIR is."""
+    from fvsearch.ledger import Ledger
+    from fvsearch.report import tables
+
+    ledger = Ledger.open(folder)
+    if as_json:
+        echo_json(tables.status_document(ledger))
+    else:
+        print_renderable(tables.status_table(ledger))
+
+
+@click.command()
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print comma-separated values.")
+def front(folder: Path, as_json: bool, as_csv: bool) -> None:
+    """Show the Pareto front of the study in DIR, predicted and measured costs side by side."""
+    if as_json and as_csv:
+        raise click.UsageError("--json and --csv exclude each other: give one.")
+    from fvsearch.ledger import Ledger
+    from fvsearch.report import tables
+
+    if as_json:
+        echo_json(tables.front_document(Ledger.open(folder)))
+    elif as_csv:
+        click.echo(tables.front_csv(Ledger.open(folder)), nl=False)
+    else:
+        _print_front(folder)
+
+
+@click.command()
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+def report(folder: Path) -> None:
+    """Write the report of the study in DIR: one HTML page that works offline, and front.json."""
+    from fvsearch.ledger import Ledger
+    from fvsearch.report.page import write_report
+
+    click.echo(write_report(Ledger.open(folder)))
+
+
+@click.command()
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--trial", type=click.IntRange(0), help="This trial, on the front or not.")
+@click.option("--pick", type=click.Choice(["knee", "best", "fastest", "smallest"]), help="A point of the front. [default: knee]")
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), default=Path("run.toml"), show_default=True)
+@click.option("--epochs", type=click.IntRange(1), help="Train this long instead of as long as the search did.")
+@click.option("--force", is_flag=True, help="Overwrite the output file.")
+def export(folder: Path, trial: int | None, pick: str | None, output: Path, epochs: int | None, force: bool) -> None:
+    """Turn a front point of the study in DIR into a training run."""
+    if trial is not None and pick is not None:
+        raise click.UsageError("--trial and --pick exclude each other: give one.")
+    from fvsearch.export import export_run, write_run
+    from fvsearch.ledger import Ledger
+
+    write_run(export_run(Ledger.open(folder), trial=trial, pick=pick or "knee", epochs=epochs), output, overwrite=force)
+    click.echo(f"{output}: train it with `fvsearch train {output}`")
+
+
+def _print_front(folder: Path) -> None:
+    from fvsearch.ledger import Ledger
+    from fvsearch.report import tables
+
+    print_renderable(tables.front_table(Ledger.open(folder)))
