@@ -4,76 +4,80 @@ Importing this loads no keras: the coordinator pickles its functions.
 """
 
 import gc
+from collections.abc import Callable
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from fvsearch.arch import Arch
 from fvsearch.costs import predict
 from fvsearch.errors import RunError
 from fvsearch.layout import format_layout
 from fvsearch.meters.lock import device_lock
-from fvsearch.meters.measured import Anchor, Interval, Measured, MeasureRequest, StepMemory
-from fvsearch.meters.rounds import Runner, median_interval, time_interleaved
+from fvsearch.meters.measured import Anchor, Interval, Measured, MeasuredArch, MeasureRequest, StepMemory
+from fvsearch.meters.rounds import Runner, median_interval, paired_ratio, time_interleaved
+from fvsearch.study import Data
+from fvsearch.training.environment import set_environment
 from fvsearch.training.segment import Clock
 
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["Anchor", "Interval", "MeasureRequest", "Measured", "StepMemory", "measure_anchor", "measure_throughputs"]
+__all__ = ["Anchor", "Interval", "MeasureRequest", "Measured", "MeasuredArch", "StepMemory", "measure_anchor", "measure_throughputs"]
+
+GROUP_SIZE = 4
+"""Archs that are measured together, beside the reference: when a group is done its archs are told, and a kill loses no more than one."""
 
 RESIDENT_BYTES = 4 * 2**30
-"""Archs are measured in groups whose weights and optimizer states take no more than about this, all together."""
+"""A group's weights and optimizer states take no more than about this, all together, if fewer archs make that true."""
 
 STEPS_PER_EPOCH = 100
 """Of the learning rate's schedule, on which no step's time depends."""
 
+OnMeasured = Callable[[MeasuredArch], None]
+OnActivity = Callable[[str], None]
+"""Told what begins, in a few words."""
 
-def measure_throughputs(request: MeasureRequest) -> Measured:
+
+def measure_throughputs(
+    request: MeasureRequest, on_measured: OnMeasured = lambda measured: None, on_activity: OnActivity = lambda activity: None
+) -> Measured:
     """Images/s and memory of each arch's step, as training runs it, with nothing else running on the device.
 
     Each model is built and compiled once and runs on one synthetic batch. Archs take turns; the first is the reference and takes part
     in every group and round. Another process's measurement on the same device is waited for.
 
+    Args:
+        request: What to measure.
+        on_measured: Told of each arch as soon as its group is done; of the reference first, as the first group finds it.
+        on_activity: Told what begins.
+
     Raises:
         RunError: An arch's step does not run; the message names the arch.
     """
+    set_environment()
     clock = Clock()
+    on_activity("starting the backend")
     with clock.time("import"):
         import keras
 
         from fvsearch.training.device import device_name, make_deterministic, versions
     make_deterministic()  # As training: deterministic operations may be slower.
     device = device_name()
+    measuring = _Measuring(request, clock, on_measured, on_activity)
     with ExitStack() as owned:
         with clock.time("wait"):
-            owned.enter_context(device_lock(device))
-        memory, step_seconds = _measure(request, clock)
+            owned.enter_context(device_lock(device, on_wait=on_activity))
+        measuring.run()
+    found = [measuring.found[index] for index in range(len(request.archs))]
     return Measured(
-        throughput=tuple(median_interval([request.batch_size / step for step in samples]) for samples in step_seconds),
-        memory=tuple(memory),
+        throughput=(measuring.throughput(measuring.reference), *(arch.throughput for arch in found[1:])),
+        ratio=tuple(arch.ratio for arch in found),
+        memory=tuple(arch.memory for arch in found),
         backend=keras.backend.backend(),
         device=device,
         versions=versions(),
         seconds=clock.seconds,
     )
-
-
-def _measure(request: MeasureRequest, clock: Clock) -> tuple[list[StepMemory], list[list[float]]]:
-    """By arch: the memory of its step, and samples of the step's seconds."""
-    memory: dict[int, StepMemory] = {}
-    samples: list[list[float]] = [[] for _ in request.archs]
-    runners: dict[int, Runner] = {}
-    for group in group_archs(request):
-        for index in group:
-            if index not in runners:
-                runners[index], memory[index] = _ready(request, request.archs[index], clock)
-        with clock.time("measure"):
-            taken = time_interleaved([runners[index] for index in group], request.time_budget * len(group) / len(request.archs))
-        for index, steps in zip(group, taken, strict=True):
-            samples[index] += steps
-        runners = {0: runners[0]}
-        gc.collect()
-    return [memory[index] for index in sorted(memory)], samples
 
 
 def measure_anchor(request: MeasureRequest) -> Anchor:
@@ -85,7 +89,77 @@ def measure_anchor(request: MeasureRequest) -> Anchor:
         memory_source=measured.memory[0].source,
         device=measured.device,
         seconds=sum(measured.seconds.values()),
+        backend=measured.backend,
+        versions=measured.versions,
     )
+
+
+class _Ready(NamedTuple):
+    """An arch whose steps are compiled."""
+
+    runner: Runner
+    memory: StepMemory
+    seconds: dict[str, float]
+
+
+class _Measuring:
+    """A request on its way, on a device that this process owns.
+
+    Attributes:
+        found: By arch.
+        reference: The reference's seconds a step, of all groups.
+    """
+
+    def __init__(self, request: MeasureRequest, clock: Clock, on_measured: OnMeasured, on_activity: OnActivity) -> None:
+        self.request, self.clock = request, clock
+        self.on_measured, self.on_activity = on_measured, on_activity
+        self.found: dict[int, MeasuredArch] = {}
+        self.reference: list[float] = []
+
+    def run(self) -> None:
+        """Group by group; the reference's model stays."""
+        groups = group_archs(self.request)
+        seconds = self.request.time_budget / sum(map(len, groups))
+        ready = {0: self._ready(0)}
+        for group in groups:
+            ready |= {index: self._ready(index) for index in group if index not in ready}
+            self.on_activity("measuring")
+            with self.clock.time("measure"):
+                samples = time_interleaved([ready[index].runner for index in group], seconds * len(group))
+            self.reference += samples[0]
+            for index, taken in zip(group, samples, strict=True):
+                if index not in self.found:
+                    self.found[index] = MeasuredArch(
+                        index=index,
+                        throughput=self.throughput(taken),
+                        ratio=paired_ratio(samples[0], taken),
+                        memory=ready[index].memory,
+                        seconds=ready[index].seconds,
+                    )
+                    self.on_measured(self.found[index])
+            ready = {0: ready[0]}
+            gc.collect()
+
+    def throughput(self, step_seconds: list[float]) -> Interval:
+        """Images/s."""
+        return median_interval([self.request.batch_size / step for step in step_seconds])
+
+    def _ready(self, index: int) -> _Ready:
+        """An arch's steps, ready to run."""
+        from fvsearch.training.device import is_out_of_memory
+
+        request, arch = self.request, self.request.archs[index]
+        layout = format_layout(arch, request.image_shape[:2])
+        self.on_activity(f"compiling {layout}")
+        clock = Clock()
+        try:
+            runner, memory = _make_runner(request, arch, clock)
+        except Exception as error:
+            reason = "the device's memory ran out" if is_out_of_memory(error) else f"{type(error).__name__}: {error}"
+            raise RunError(f"{layout} cannot be measured at batch_size={request.batch_size}: {reason}") from error
+        for activity, taken in clock.seconds.items():
+            self.clock.add(activity, taken)
+        return _Ready(runner, memory, clock.seconds)
 
 
 def group_archs(request: MeasureRequest) -> list[list[int]]:
@@ -93,7 +167,8 @@ def group_archs(request: MeasureRequest) -> list[list[int]]:
     resident = [_resident_bytes(request, arch) for arch in request.archs]
     groups, used = [[0]], resident[0]
     for index in range(1, len(resident)):
-        if len(groups[-1]) > 1 and used + resident[index] > RESIDENT_BYTES:
+        group = groups[-1]
+        if len(group) > GROUP_SIZE or (len(group) > 1 and used + resident[index] > RESIDENT_BYTES):
             groups.append([0])
             used = resident[0]
         groups[-1].append(index)
@@ -103,20 +178,8 @@ def group_archs(request: MeasureRequest) -> list[list[int]]:
 
 def _resident_bytes(request: MeasureRequest, arch: Arch) -> int:
     """Weights, gradients and optimizer state, by formula."""
-    cost = predict(arch, image_shape=request.data.image_shape, num_classes=request.data.num_classes, batch_size=1, phase=request.phase)
+    cost = predict(arch, image_shape=request.image_shape, num_classes=request.num_classes, batch_size=1, phase=request.phase)
     return cost.weight_memory
-
-
-def _ready(request: MeasureRequest, arch: Arch, clock: Clock) -> tuple[Runner, StepMemory]:
-    """The arch's steps, ready to run, and their memory."""
-    from fvsearch.training.device import is_out_of_memory
-
-    try:
-        return _make_runner(request, arch, clock)
-    except Exception as error:
-        layout = format_layout(arch, request.data.image_shape[:2])
-        reason = "the device's memory ran out" if is_out_of_memory(error) else f"{type(error).__name__}: {error}"
-        raise RunError(f"{layout} cannot be measured at batch_size={request.batch_size}: {reason}") from error
 
 
 def _make_runner(request: MeasureRequest, arch: Arch, clock: Clock) -> tuple[Runner, StepMemory]:
@@ -124,12 +187,11 @@ def _make_runner(request: MeasureRequest, arch: Arch, clock: Clock) -> tuple[Run
     from fvsearch.meters.backend import meter
     from fvsearch.meters.memory import step_memory, synthetic_batch
 
-    data = request.data
     with clock.time("build"):
         model = _build(request, arch)
     with clock.time("compile"):
-        memory = step_memory(model, data.image_shape, request.batch_size, request.phase)
-        batch = synthetic_batch(data.image_shape, data.num_classes, request.batch_size, request.seed)
+        memory = step_memory(model, request.image_shape, request.batch_size, request.phase)
+        batch = synthetic_batch(request.image_shape, request.num_classes, request.batch_size, request.seed)
         runner = meter().make_runner(model, batch, request.phase)
         runner(1)
     return runner, memory
@@ -139,6 +201,8 @@ def _build(request: MeasureRequest, arch: Arch) -> "keras.Model":
     """The model as a trial trains it."""
     from fvsearch.training.fit import compile_model, recipe_model
 
-    model = recipe_model(arch, request.data, request.recipe, request.seed)
+    height, width, channels = request.image_shape
+    noise = Data(source="noise", image_size=(height, width), channels=channels, num_classes=request.num_classes)
+    model = recipe_model(arch, noise, request.recipe, request.seed)
     compile_model(model, request.recipe, STEPS_PER_EPOCH)
     return model

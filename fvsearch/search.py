@@ -186,7 +186,8 @@ class _Search:
         study = self.study
         request = MeasureRequest(
             archs=archs,
-            data=study.data,
+            image_shape=study.data.image_shape,
+            num_classes=study.data.num_classes,
             recipe=study.recipe,
             batch_size=study.cost_batch_size,
             phase=study.budget.phase,

@@ -42,7 +42,13 @@ def measure(request: MeasureRequest) -> Measured:
     intervals = tuple(Interval(median=1e9 / memory(arch), low=1.0, high=9e9) for arch in request.archs)
     parts = StepMemory(bytes=1, source="made up")
     return Measured(
-        throughput=intervals, memory=(parts,) * len(intervals), backend="jax", device="none", versions={}, seconds={"measure": 3.0}
+        throughput=intervals,
+        ratio=intervals,
+        memory=(parts,) * len(intervals),
+        backend="jax",
+        device="none",
+        versions={},
+        seconds={"measure": 3.0},
     )
 
 
@@ -222,6 +228,7 @@ def test_a_front_point_that_breaks_its_budget_when_measured_is_replaced_until_al
         slow = Interval(median=1.0, low=1.0, high=1.0)
         return Measured(
             throughput=(found.throughput[0], slow, *found.throughput[2:]),
+            ratio=found.ratio,
             memory=found.memory,
             backend="jax",
             device="none",

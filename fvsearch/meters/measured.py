@@ -1,9 +1,11 @@
 """What is asked of the meters and what they answer: records that cross processes."""
 
+import msgspec
+
 from fvsearch.arch import Arch
 from fvsearch.errors import ConfigError
 from fvsearch.records import Record, require_at_least
-from fvsearch.study import Data, Phase, Recipe
+from fvsearch.study import Phase, Recipe
 
 
 class StepMemory(Record, frozen=True, kw_only=True):
@@ -34,6 +36,8 @@ class Anchor(Record, frozen=True, kw_only=True):
         memory: Bytes.
         memory_source: How the memory was obtained.
         seconds: It took.
+        backend: It was measured on; empty in ledgers of before backends were noted.
+        versions: Of Python, fvsearch, Keras and what is below it; empty likewise.
     """
 
     throughput: float
@@ -41,6 +45,8 @@ class Anchor(Record, frozen=True, kw_only=True):
     memory_source: str
     device: str
     seconds: float
+    backend: str = ""
+    versions: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class MeasureRequest(Record, frozen=True, kw_only=True):
@@ -48,16 +54,18 @@ class MeasureRequest(Record, frozen=True, kw_only=True):
 
     Attributes:
         archs: The first is the reference: it is measured in every round, beside the others.
-        data: Gives the images' shape and the classes; no data set is read.
+        image_shape: (height, width, channels).
+        num_classes: Of the head.
         recipe: The step's optimizer, drops and dtype.
         batch_size: Images per step.
         phase: "training" is the train step of training, "inference" the forward pass.
-        time_budget: Seconds for measuring, after models are built and compiled; a median with an interval may need more.
+        time_budget: Seconds for measuring all archs, after models are built and compiled; a median with an interval may need more.
         seed: Of weights and images.
     """
 
     archs: tuple[Arch, ...]
-    data: Data
+    image_shape: tuple[int, int, int]
+    num_classes: int
     recipe: Recipe
     batch_size: int
     phase: Phase
@@ -66,8 +74,30 @@ class MeasureRequest(Record, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         require_at_least(1, self, "batch_size")
+        require_at_least(2, self, "num_classes")
+        require_at_least(0, self, "seed")
         if not self.archs:
             raise ConfigError("`archs` must hold at least one arch, but it is empty")
+        if min(self.image_shape) < 1:
+            raise ConfigError(f"`image_shape` must be at least 1 in each direction, but got {self.image_shape}")
+
+
+class MeasuredArch(Record, frozen=True, kw_only=True):
+    """What the device did with one arch.
+
+    Attributes:
+        index: Of the arch among the request's.
+        throughput: Images/s.
+        ratio: Images/s over the reference's, paired: the two are of the same round; 1 for the reference itself.
+        memory: Of one step.
+        seconds: Wall time of "build", and of "compile": the memory's meter and the first step.
+    """
+
+    index: int
+    throughput: Interval
+    ratio: Interval
+    memory: StepMemory
+    seconds: dict[str, float]
 
 
 class Measured(Record, frozen=True, kw_only=True):
@@ -75,11 +105,13 @@ class Measured(Record, frozen=True, kw_only=True):
 
     Attributes:
         throughput: Images/s.
+        ratio: Images/s over the reference's, paired by round.
         memory: Of one step.
         seconds: Wall time by activity: import, build, compile, measure, and wait (for another measurement on this device).
     """
 
     throughput: tuple[Interval, ...]
+    ratio: tuple[Interval, ...]
     memory: tuple[StepMemory, ...]
     backend: str
     device: str

@@ -54,5 +54,33 @@ def test_the_owner_s_death_frees_the_device(tmp_path: Path) -> None:
         pass
 
 
-def test_the_file_is_named_by_the_device() -> None:
-    assert lock_path("NVIDIA H200 (MIG 1g)").name == "nvidia-h200-mig-1g.lock"
+def test_the_lock_is_named_by_the_device() -> None:
+    assert lock_path("cpu", {}).name == "cpu.lock"
+    assert lock_path("NVIDIA H200 (MIG 1g)", {}).name == "nvidia-h200-mig-1g-0.lock"
+
+
+def test_of_several_devices_of_a_name_each_has_a_lock() -> None:
+    names = [lock_path("NVIDIA H200", {"CUDA_VISIBLE_DEVICES": visible}).name for visible in ("0", "1", "1,0", "GPU-8f2c, 0", "")]
+    assert names == [f"nvidia-h200-{which}.lock" for which in ("0", "1", "1", "gpu-8f2c", "0")]
+    assert lock_path("cpu", {"CUDA_VISIBLE_DEVICES": "1"}).name == "cpu.lock"
+
+
+def test_who_waits_is_told_for_whom(tmp_path: Path) -> None:
+    process, pipe = other_process(tmp_path, "cpu")
+    assert pipe.poll(30)
+    heard: list[str] = []
+
+    def told(reason: str) -> None:
+        heard.append(reason)
+        process.kill()
+
+    with device_lock("cpu", told):
+        assert heard == [f"waiting for process {process.pid}, which measures on cpu"]
+
+
+def test_who_need_not_wait_is_told_nothing() -> None:
+    heard: list[str] = []
+    for _ in range(2):
+        with device_lock("cpu", heard.append):
+            pass
+    assert heard == []

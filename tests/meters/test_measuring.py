@@ -10,15 +10,16 @@ from metered import RECIPE, SHAPE, arch
 from fvsearch import measuring
 from fvsearch.costs import predict
 from fvsearch.errors import ConfigError, RunError
-from fvsearch.measuring import MeasureRequest, group_archs, measure_anchor, measure_throughputs
-from fvsearch.study import Data, Phase
+from fvsearch.measuring import Interval, MeasureRequest, group_archs, measure_anchor, measure_throughputs
+from fvsearch.study import Phase
 
-DATA = Data(source="digits", image_size=SHAPE[0], channels=SHAPE[2], num_classes=10)
 SMALL, LARGE = arch((1, 1)), arch((3, 1), width=64)
 
 
 def request(*archs: object, phase: Phase = "training", time_budget: float = 1.0) -> MeasureRequest:
-    return MeasureRequest(archs=archs, data=DATA, recipe=RECIPE, batch_size=16, phase=phase, time_budget=time_budget)
+    return MeasureRequest(
+        archs=archs, image_shape=SHAPE, num_classes=10, recipe=RECIPE, batch_size=16, phase=phase, time_budget=time_budget
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -34,6 +35,8 @@ def test_each_arch_is_answered_in_the_order_asked(phase: Phase) -> None:
     assert 0 < large.low <= large.median <= large.high
     assert 0 < small.low <= small.median <= small.high
     assert measured.memory[0].bytes > measured.memory[1].bytes
+    assert measured.ratio[0] == Interval(median=1.0, low=1.0, high=1.0)
+    assert 0 < measured.ratio[1].low <= measured.ratio[1].median <= measured.ratio[1].high
     assert measured.backend == keras.backend.backend()
     assert measured.device
     assert keras.backend.backend() in measured.versions
@@ -48,9 +51,11 @@ def test_the_anchor_is_the_first_arch_alone() -> None:
     assert anchor.memory > 4 * predict(SMALL, image_shape=SHAPE, num_classes=10, batch_size=1).num_params
     assert keras.backend.backend() in anchor.memory_source
     assert anchor.seconds > 0
+    assert anchor.backend == keras.backend.backend()
+    assert anchor.backend in anchor.versions
 
 
-def test_archs_are_grouped_so_that_their_weights_fit_beside_the_reference(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_archs_are_grouped_few_at_a_time_so_that_their_weights_fit_beside_the_reference(monkeypatch: pytest.MonkeyPatch) -> None:
     one = predict(SMALL, image_shape=SHAPE, num_classes=10, batch_size=1).weight_memory
     many = request(*[SMALL] * 6)
     monkeypatch.setattr(measuring, "RESIDENT_BYTES", 3 * one)
@@ -58,24 +63,44 @@ def test_archs_are_grouped_so_that_their_weights_fit_beside_the_reference(monkey
     monkeypatch.setattr(measuring, "RESIDENT_BYTES", one)
     assert group_archs(many) == [[0, 1], [0, 2], [0, 3], [0, 4], [0, 5]]
     monkeypatch.setattr(measuring, "RESIDENT_BYTES", 100 * one)
-    assert group_archs(many) == [[0, 1, 2, 3, 4, 5]]
+    assert group_archs(many) == [[0, 1, 2, 3, 4], [0, 5]]
     assert group_archs(request(SMALL)) == [[0]]
 
 
-def test_groups_are_measured_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(measuring, "RESIDENT_BYTES", 1)
+@pytest.fixture
+def scripted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Measuring without models, one arch a group beside the reference; the machine slows down from group to group. Holds the groups' sizes."""
+    monkeypatch.setattr(measuring, "GROUP_SIZE", 1)
     groups: list[int] = []
 
     def timed(runners, time_budget):
         groups.append(len(runners))
-        return [[1.0 + len(groups)] * 6 for _ in runners]
+        return [[len(groups) * (1.0 + place)] * 6 for place in range(len(runners))]
+
+    def ready(self, index):
+        return measuring._Ready(lambda steps: None, measuring.StepMemory(bytes=self.request.archs[index].depth, source=""), {"build": 1.0})
 
     monkeypatch.setattr(measuring, "time_interleaved", timed)
-    monkeypatch.setattr(measuring, "_ready", lambda request, arch, clock: (None, measuring.StepMemory(bytes=arch.depth, source="")))
+    monkeypatch.setattr(measuring._Measuring, "_ready", ready)
+    return groups
+
+
+def test_groups_are_measured_one_after_the_other_and_ratios_are_of_one_group(scripted: list[int]) -> None:
     measured = measure_throughputs(request(arch((1, 1)), arch((2, 1)), arch((3, 1))))
-    assert groups == [2, 2]
+    assert scripted == [2, 2]
     assert [memory.bytes for memory in measured.memory] == [1, 2, 3]
-    assert [interval.median for interval in measured.throughput] == [pytest.approx((16 / 2 + 16 / 3) / 2), 16 / 2, 16 / 3]
+    assert [interval.median for interval in measured.throughput] == [pytest.approx((16 / 1 + 16 / 2) / 2), 16 / 2, 16 / 4]
+    assert [interval.median for interval in measured.ratio] == [1.0, 0.5, 0.5]
+
+
+def test_an_arch_is_told_as_soon_as_its_group_is_done(scripted: list[int]) -> None:
+    told: list[tuple[int, int]] = []
+    asked = request(arch((1, 1)), arch((2, 1)), arch((3, 1)))
+    measured = measure_throughputs(asked, on_measured=lambda found: told.append((found.index, len(scripted))))
+    assert told == [(0, 1), (1, 1), (2, 2)]
+    heard: list[str] = []
+    assert measure_throughputs(asked, on_activity=heard.append).ratio == measured.ratio
+    assert heard == ["starting the backend", "measuring", "measuring"]
 
 
 def test_an_arch_that_does_not_run_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

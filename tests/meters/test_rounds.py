@@ -1,5 +1,6 @@
 import itertools
 import math
+import statistics
 from collections.abc import Callable
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fvsearch.meters.measured import Interval
-from fvsearch.meters.rounds import LEAST_ROUNDS, NARROW, SAMPLE_SECONDS, Runner, is_narrow, median_interval, time_interleaved
+from fvsearch.meters.rounds import LEAST_ROUNDS, SAMPLE_SECONDS, Runner, is_narrow, median_interval, paired_ratio, time_interleaved
 
 times = st.lists(st.floats(0.1, 10), min_size=LEAST_ROUNDS, max_size=40)
 
@@ -94,7 +95,7 @@ def noisy(seconds: float) -> Callable[[], float]:
 def test_archs_take_turns_and_the_order_rotates() -> None:
     device = Device()
     time_interleaved([device.runner(name, noisy(1.0)) for name in "abc"], time_budget=0.0, clock=device.clock)
-    assert device.turns[:6] == list("aabbcc")  # warm-up
+    assert device.turns[:6] == list("aabbcc")  # warm-up, one sample each to find out its length
     assert "".join(device.turns[6:]) == "abcbcacab" * 2
 
 
@@ -105,17 +106,20 @@ def test_the_seconds_of_a_step_are_told_whatever_a_sample_holds() -> None:
     assert fast == pytest.approx([0.001] * LEAST_ROUNDS)
 
 
-def test_a_sample_of_a_fast_arch_is_long_enough_to_time() -> None:
+@pytest.mark.parametrize("held_up", [0.0, 0.02])
+def test_a_sample_of_a_fast_arch_is_long_enough_to_time_also_where_the_warm_up_was_held_up(held_up: float) -> None:
     device = Device()
     lengths: list[int] = []
 
     def run(steps: int) -> None:
+        device.now += steps * 0.001 + (held_up if len(lengths) < 2 else 0.0)
         lengths.append(steps)
-        device.now += steps * 0.001
 
     time_interleaved([run], 0.0, device.clock)
     assert lengths[:2] == [1, 1]
-    assert lengths[2:] == [math.ceil(SAMPLE_SECONDS / 0.001)] * LEAST_ROUNDS
+    assert len(set(lengths[-LEAST_ROUNDS:])) == 1
+    assert lengths[-1] * 0.001 >= SAMPLE_SECONDS * (1 - 1e-9)
+    assert lengths[-1] * 0.001 <= 2 * SAMPLE_SECONDS
 
 
 def test_a_steady_device_needs_the_least_rounds_however_long_the_budget() -> None:
@@ -133,12 +137,48 @@ def test_a_noisy_arch_is_measured_until_the_time_is_spent_and_the_reference_with
     assert 100 <= device.now < 105
 
 
-def test_what_slows_the_machine_for_a_while_slows_all_alike() -> None:
+def drifting(device: Device, seconds: float) -> Callable[[], float]:
+    """The machine has become twice as slow after a hundred seconds, three times after two hundred."""
+    return lambda: seconds * (1 + device.now / 100)
+
+
+def test_drift_that_spoils_each_arch_s_own_times_does_not_spoil_their_ratio() -> None:
     device = Device()
+    reference, taken = time_interleaved(
+        [device.runner("a", drifting(device, 1.0)), device.runner("b", drifting(device, 2.0))], 300.0, device.clock
+    )
+    assert not is_narrow(median_interval(reference))
+    assert not is_narrow(median_interval(taken))
+    ratio = paired_ratio(reference, taken)
+    assert is_narrow(ratio)
+    assert ratio.low <= 0.5 <= ratio.high
+    assert len(reference) < 20, "the ratio's interval ends the rounds"
 
-    def drifting(seconds: float) -> Callable[[], float]:
-        return lambda: seconds * (1 + device.now / 100)
 
-    samples = time_interleaved([device.runner("a", drifting(1.0)), device.runner("b", drifting(2.0))], 60.0, device.clock)
-    a, b = (median_interval(taken).median for taken in samples)
-    assert b / a == pytest.approx(2.0, rel=NARROW)
+def test_an_arch_without_a_reference_is_measured_until_its_own_interval_is_narrow() -> None:
+    device = Device()
+    (alone,) = time_interleaved([device.runner("a", noisy(1.0))], 100.0, device.clock)
+    assert 100 <= device.now < 103
+    (steadily,) = time_interleaved([device.runner("a", steady(1.0))], 100.0, device.clock)
+    assert len(steadily) == LEAST_ROUNDS < len(alone)
+
+
+@given(st.lists(st.tuples(st.floats(0.1, 10), st.floats(0.1, 10)), min_size=LEAST_ROUNDS, max_size=60))
+def test_a_ratio_s_interval_is_scipy_s_for_the_median_of_the_rounds_ratios(rounds: list[tuple[float, float]]) -> None:
+    """`quantile_test` has exact intervals by order statistics too, one side at a time: each side at 97.5% holds both at 95%."""
+    from scipy.stats import quantile_test
+
+    reference, taken = zip(*rounds, strict=True)
+    ratio = paired_ratio(reference, taken)
+    quotients = [before / after for before, after in rounds]
+    low = quantile_test(quotients, alternative="greater").confidence_interval(0.975).low
+    high = quantile_test(quotients, alternative="less").confidence_interval(0.975).high
+    assert (ratio.low, ratio.high) == (pytest.approx(low), pytest.approx(high))
+    assert ratio.median == pytest.approx(statistics.median(quotients))
+
+
+def test_a_ratio_is_of_the_rounds_that_both_ran_in() -> None:
+    reference = [2.0] * LEAST_ROUNDS + [100.0] * 3
+    assert paired_ratio(reference, [1.0] * LEAST_ROUNDS) == Interval(median=2.0, low=2.0, high=2.0)
+    with pytest.raises(ValueError, match="at least 6 samples, but got 5"):
+        paired_ratio(reference, [1.0] * 5)
