@@ -15,6 +15,7 @@ from fvsearch.space import Space
 
 Direction = Literal["maximize", "minimize"]
 DType = Literal["float32", "mixed_bfloat16"]
+Optimizer = Literal["adamw", "sgd"]
 Phase = Literal["training", "inference"]
 ObjectiveName = Literal["top1", "top5", "loss", "memory", "throughput", "macs", "num_params"]
 
@@ -66,14 +67,16 @@ class Data(Record, frozen=True, kw_only=True):
 
 
 class Recipe(Record, frozen=True, kw_only=True):
-    """How a model is trained: AdamW with decoupled decay on kernels only, linear warm-up, then cosine to zero.
+    """How a model is trained: decoupled weight decay on kernels only, linear warm-up, then cosine to zero.
 
     Attributes:
         epochs: Passes over the training split.
         batch_size: Images per optimizer step.
+        optimizer: "adamw", or "sgd" with momentum (not Nesterov's).
         learning_rate: At the end of the warm-up.
         weight_decay: Decoupled, on kernels only.
-        beta_2: AdamW's second-moment decay.
+        beta_2: AdamW's second-moment decay; SGD has none.
+        momentum: Of SGD; AdamW has its own, 0.9.
         warmup_epochs: Epochs of linear warm-up from zero.
         clip_norm: Largest global norm of the gradient; none is not clipped.
         dropout: Rate after each attention and MLP, and on the embedded patches.
@@ -83,9 +86,11 @@ class Recipe(Record, frozen=True, kw_only=True):
 
     epochs: int
     batch_size: int = 64
+    optimizer: Optimizer = "adamw"
     learning_rate: float = 1e-3
     weight_decay: float = 0.05
     beta_2: float = 0.999
+    momentum: float = 0.9
     warmup_epochs: float = 1.0
     clip_norm: float | None = None
     dropout: float = 0.0
@@ -95,7 +100,7 @@ class Recipe(Record, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         require_at_least(1, self, "epochs", "batch_size")
         require_at_least(0, self, "weight_decay", "warmup_epochs")
-        require_fraction(self, "dropout", "stochastic_depth", "beta_2")
+        require_fraction(self, "dropout", "stochastic_depth", "beta_2", "momentum")
         for name in ("learning_rate", "clip_norm"):
             value = getattr(self, name)
             if value is not None and not value > 0:

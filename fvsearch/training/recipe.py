@@ -1,10 +1,23 @@
-"""What a Recipe record means in Keras: AdamW with decoupled decay on kernels only, linear warm-up, then cosine to zero."""
+"""What a Recipe record means in Keras: its optimizer with decoupled decay on kernels only, linear warm-up, then cosine to zero."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import keras
 
-from fvsearch.study import Recipe
+from fvsearch.study import Optimizer, Recipe
+
+
+def _adamw(recipe: Recipe, **settings: Any) -> keras.optimizers.Optimizer:
+    return keras.optimizers.AdamW(beta_2=recipe.beta_2, **settings)
+
+
+def _sgd(recipe: Recipe, **settings: Any) -> keras.optimizers.Optimizer:
+    return keras.optimizers.SGD(momentum=recipe.momentum, **settings)
+
+
+OPTIMIZERS: dict[Optimizer, Callable[..., keras.optimizers.Optimizer]] = {"adamw": _adamw, "sgd": _sgd}
+"""By the name that `Recipe.optimizer` has."""
 
 
 def make_schedule(recipe: Recipe, steps_per_epoch: int) -> keras.optimizers.schedules.LearningRateSchedule:
@@ -19,18 +32,18 @@ def make_schedule(recipe: Recipe, steps_per_epoch: int) -> keras.optimizers.sche
 
 
 def make_optimizer(recipe: Recipe, steps_per_epoch: int, variables: Iterable[keras.Variable]) -> keras.optimizers.Optimizer:
-    """AdamW over a model's trainable variables, its own variables made.
+    """The recipe's optimizer over a model's trainable variables, its own variables made.
 
     Args:
-        recipe: Rates, decay and clipping.
+        recipe: Which optimizer, its rates, decay and clipping.
         steps_per_epoch: Optimizer steps in an epoch.
         variables: To train.
     """
     trained = list(variables)
-    optimizer = keras.optimizers.AdamW(
-        make_schedule(recipe, steps_per_epoch),
+    optimizer = OPTIMIZERS[recipe.optimizer](
+        recipe,
+        learning_rate=make_schedule(recipe, steps_per_epoch),
         weight_decay=recipe.weight_decay,
-        beta_2=recipe.beta_2,
         global_clipnorm=recipe.clip_norm,
     )
     optimizer.exclude_from_weight_decay(var_list=[variable for variable in trained if not is_kernel(variable)])
