@@ -13,7 +13,7 @@ from fvsearch.costs import predict
 from fvsearch.errors import RunError
 from fvsearch.layout import format_layout
 from fvsearch.meters.lock import device_lock
-from fvsearch.meters.measured import Anchor, Interval, Measured, MeasuredArch, MeasureRequest, StepMemory
+from fvsearch.meters.measured import Activity, Anchor, Interval, Measured, MeasuredArch, MeasureRequest, StepMemory
 from fvsearch.meters.rounds import Runner, median_interval, paired_ratio, time_interleaved
 from fvsearch.study import Data
 from fvsearch.training.environment import set_environment
@@ -22,7 +22,17 @@ from fvsearch.training.segment import Clock
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["Anchor", "Interval", "MeasureRequest", "Measured", "MeasuredArch", "StepMemory", "measure_anchor", "measure_throughputs"]
+__all__ = [
+    "Activity",
+    "Anchor",
+    "Interval",
+    "MeasureRequest",
+    "Measured",
+    "MeasuredArch",
+    "StepMemory",
+    "measure_anchor",
+    "measure_throughputs",
+]
 
 GROUP_SIZE = 4
 """Archs that are measured together, beside the reference: when a group is done its archs are told, and a kill loses no more than one."""
@@ -34,8 +44,7 @@ STEPS_PER_EPOCH = 100
 """Of the learning rate's schedule, on which no step's time depends."""
 
 OnMeasured = Callable[[MeasuredArch], None]
-OnActivity = Callable[[str], None]
-"""Told what begins, in a few words."""
+OnActivity = Callable[[Activity], None]
 
 
 def measure_throughputs(
@@ -56,7 +65,7 @@ def measure_throughputs(
     """
     set_environment()
     clock = Clock()
-    on_activity("starting the backend")
+    on_activity(Activity("start"))
     with clock.time("import"):
         import keras
 
@@ -66,7 +75,7 @@ def measure_throughputs(
     measuring = _Measuring(request, clock, on_measured, on_activity)
     with ExitStack() as owned:
         with clock.time("wait"):
-            owned.enter_context(device_lock(device, on_wait=on_activity))
+            owned.enter_context(device_lock(device, on_wait=lambda owner: on_activity(Activity("wait", owner))))
         measuring.run()
     found = [measuring.found[index] for index in range(len(request.archs))]
     return Measured(
@@ -123,7 +132,7 @@ class _Measuring:
         ready = {0: self._ready(0)}
         for group in groups:
             ready |= {index: self._ready(index) for index in group if index not in ready}
-            self.on_activity("measuring")
+            self.on_activity(Activity("measure", f"{len(group)} of {len(self.request.archs)} archs"))
             with self.clock.time("measure"):
                 samples = time_interleaved([ready[index].runner for index in group], seconds * len(group))
             self.reference += samples[0]
@@ -150,12 +159,14 @@ class _Measuring:
 
         request, arch = self.request, self.request.archs[index]
         layout = format_layout(arch, request.image_shape[:2])
-        self.on_activity(f"compiling {layout}")
+        self.on_activity(Activity("compile", layout))
         clock = Clock()
         try:
             runner, memory = _make_runner(request, arch, clock)
         except Exception as error:
-            reason = "the device's memory ran out" if is_out_of_memory(error) else f"{type(error).__name__}: {error}"
+            reason = (
+                "the device's memory ran out; a smaller batch needs less" if is_out_of_memory(error) else f"{type(error).__name__}: {error}"
+            )
             raise RunError(f"{layout} cannot be measured at batch_size={request.batch_size}: {reason}") from error
         for activity, taken in clock.seconds.items():
             self.clock.add(activity, taken)

@@ -5,6 +5,7 @@ that Keras's trainer traces for the step, so training does not trace it again.
 """
 
 import inspect
+import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -65,8 +66,16 @@ METERS: dict[bool, Callable[[keras.Model, Batch, Phase], StepMemory]] = {False: 
 
 def _train_step(model: keras.Model, batch: Batch) -> Step:
     model.make_train_function()
-    batches = iter(tf.data.Dataset.from_tensors(batch).repeat())
+    batches = FEEDS[bool(tf.config.list_physical_devices("GPU"))](batch)
     return lambda: model.train_function(batches)
+
+
+FEEDS: dict[bool, Callable[[Batch], Iterator[Any]]] = {
+    False: lambda batch: iter(tf.data.Dataset.from_tensors(batch).repeat()),
+    # A dataset's tensors are the host's: every step would wait for its copy, which `fit` makes ahead. Other backends' batch is there too.
+    True: lambda batch: itertools.repeat(tuple(map(tf.constant, batch))),
+}
+"""By whether steps run on a GPU: the same batch again and again."""
 
 
 def _predict_step(model: keras.Model, batch: Batch) -> Step:

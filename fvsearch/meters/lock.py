@@ -24,12 +24,12 @@ def lock_path(device: str, environment: Mapping[str, str] = os.environ) -> Path:
 
 
 @contextlib.contextmanager
-def device_lock(device: str, on_wait: Callable[[str], None] = lambda reason: None) -> Iterator[None]:
+def device_lock(device: str, on_wait: Callable[[str], None] = lambda owner: None) -> Iterator[None]:
     """Own the device for a measurement while the block runs; wait for whoever owns it. The owner's death frees it.
 
     Args:
         device: Its name.
-        on_wait: Told for whom, if there is anyone to wait for.
+        on_wait: Told who owns it, such as "process 4711", if there is anyone to wait for.
     """
     import filelock
 
@@ -39,7 +39,7 @@ def device_lock(device: str, on_wait: Callable[[str], None] = lambda reason: Non
     try:
         owned = lock.acquire(timeout=0)
     except filelock.Timeout:
-        on_wait(f"waiting for {_read_owner(owner)}, which measures on {device}")
+        on_wait(_read_owner(owner))
         owned = lock.acquire()
     with owned:
         owner.write_text(str(os.getpid()), encoding="ascii")

@@ -1,5 +1,7 @@
 """What is asked of the meters and what they answer: records that cross processes."""
 
+from typing import Literal
+
 import msgspec
 
 from fvsearch.arch import Arch
@@ -80,6 +82,18 @@ class MeasureRequest(Record, frozen=True, kw_only=True):
             raise ConfigError("`archs` must hold at least one arch, but it is empty")
         if min(self.image_shape) < 1:
             raise ConfigError(f"`image_shape` must be at least 1 in each direction, but got {self.image_shape}")
+
+
+class Activity(Record, frozen=True):
+    """What a measurement begins to do.
+
+    Attributes:
+        kind: "start" the backend, "wait" for the device, "compile" an arch, "measure" a group of archs.
+        detail: Which: the arch's layout, say; it may be empty.
+    """
+
+    kind: Literal["start", "wait", "compile", "measure"]
+    detail: str = ""
 
 
 class MeasuredArch(Record, frozen=True, kw_only=True):

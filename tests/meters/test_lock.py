@@ -70,12 +70,12 @@ def test_who_waits_is_told_for_whom(tmp_path: Path) -> None:
     assert pipe.poll(30)
     heard: list[str] = []
 
-    def told(reason: str) -> None:
-        heard.append(reason)
+    def told(owner: str) -> None:
+        heard.append(owner)
         process.kill()
 
     with device_lock("cpu", told):
-        assert heard == [f"waiting for process {process.pid}, which measures on cpu"]
+        assert heard == [f"process {process.pid}"]
 
 
 def test_who_need_not_wait_is_told_nothing() -> None:

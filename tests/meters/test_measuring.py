@@ -10,7 +10,7 @@ from metered import RECIPE, SHAPE, arch
 from fvsearch import measuring
 from fvsearch.costs import predict
 from fvsearch.errors import ConfigError, RunError
-from fvsearch.measuring import Interval, MeasureRequest, group_archs, measure_anchor, measure_throughputs
+from fvsearch.measuring import Activity, Interval, MeasureRequest, group_archs, measure_anchor, measure_throughputs
 from fvsearch.study import Phase
 
 SMALL, LARGE = arch((1, 1)), arch((3, 1), width=64)
@@ -69,7 +69,7 @@ def test_archs_are_grouped_few_at_a_time_so_that_their_weights_fit_beside_the_re
 
 @pytest.fixture
 def scripted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Measuring without models, one arch a group beside the reference; the machine slows down from group to group. Holds the groups' sizes."""
+    """Measuring without models, one arch a group beside the reference; the machine slows down. Holds the groups' sizes."""
     monkeypatch.setattr(measuring, "GROUP_SIZE", 1)
     groups: list[int] = []
 
@@ -98,9 +98,9 @@ def test_an_arch_is_told_as_soon_as_its_group_is_done(scripted: list[int]) -> No
     asked = request(arch((1, 1)), arch((2, 1)), arch((3, 1)))
     measured = measure_throughputs(asked, on_measured=lambda found: told.append((found.index, len(scripted))))
     assert told == [(0, 1), (1, 1), (2, 2)]
-    heard: list[str] = []
+    heard: list[Activity] = []
     assert measure_throughputs(asked, on_activity=heard.append).ratio == measured.ratio
-    assert heard == ["starting the backend", "measuring", "measuring"]
+    assert [activity.kind for activity in heard] == ["start", "measure", "measure"]
 
 
 def test_an_arch_that_does_not_run_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
