@@ -4,6 +4,7 @@ Importing this loads no keras: the coordinator pickles its functions.
 """
 
 import gc
+import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, NamedTuple
@@ -65,7 +66,8 @@ def measure_throughputs(
     """
     set_environment()
     clock = Clock()
-    on_activity(Activity("start"))
+    if "keras" not in sys.modules:
+        on_activity(Activity("start"))
     with clock.time("import"):
         import keras
 
@@ -132,7 +134,7 @@ class _Measuring:
         ready = {0: self._ready(0)}
         for group in groups:
             ready |= {index: self._ready(index) for index in group if index not in ready}
-            self.on_activity(Activity("measure", f"{len(group)} of {len(self.request.archs)} archs"))
+            self.on_activity(Activity("measure", f"{self.request.phase}, {len(group)} of {len(self.request.archs)} archs"))
             with self.clock.time("measure"):
                 samples = time_interleaved([ready[index].runner for index in group], seconds * len(group))
             self.reference += samples[0]
@@ -159,7 +161,7 @@ class _Measuring:
 
         request, arch = self.request, self.request.archs[index]
         layout = format_layout(arch, request.image_shape[:2])
-        self.on_activity(Activity("compile", layout))
+        self.on_activity(Activity("compile", f"{layout}, {request.phase}"))
         clock = Clock()
         try:
             runner, memory = _make_runner(request, arch, clock)

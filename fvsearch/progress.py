@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from fvsearch.ledger import TrialRecord
+from fvsearch.meters.measured import Activity
 from fvsearch.report import words
 from fvsearch.study import Study
 from fvsearch.units import show_seconds
@@ -62,6 +63,43 @@ def watch_training(run: "Run") -> Iterator[Callable[[dict[str, float]], None]]:
                 console.print(f"epoch {done} of {run.recipe.epochs}: {detail}", markup=False, soft_wrap=True)
 
         yield on_epoch
+
+
+ACTIVITIES = {
+    "start": "starting the backend",
+    "wait": "waiting for {detail}, which measures on this device",
+    "compile": "compiling {detail}",
+    "measure": "measuring {detail}",
+}
+"""What a measurement does, as a user reads it."""
+
+
+@contextlib.contextmanager
+def watch_measuring(total: int) -> Iterator[Callable[[Activity], None]]:
+    """A callback for measurements that shows a bar while the block runs.
+
+    Args:
+        total: How many times an arch will be compiled or a group of archs measured.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
+
+    console = Console(stderr=True, highlight=False)
+    columns = (BarColumn(bar_width=24), TimeElapsedColumn(), TextColumn("{task.description}", markup=False))
+    with Bar(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
+        task = bar.add_task("starting", total=total)
+        begun = 0
+
+        def on_activity(activity: Activity) -> None:
+            nonlocal begun
+            text = ACTIVITIES[activity.kind].format(detail=activity.detail)
+            bar.update(task, completed=begun, description=text)
+            begun += activity.kind in ("compile", "measure")
+            if not console.is_terminal:
+                console.print(text, markup=False, soft_wrap=True)
+
+        yield on_activity
 
 
 class _Heartbeat:

@@ -1,6 +1,6 @@
 """The command line: parses, sets KERAS_BACKEND, then imports the one thing it runs.
 
-A module holds the commands of one thing: archs, studies, runs.
+A module holds the commands of one thing: archs, this device, studies, runs.
 """
 
 import os
@@ -9,11 +9,9 @@ import sys
 
 import click
 
-from fvsearch.cli import archs, runs, studies
+from fvsearch.cli import archs, devices, runs, studies
+from fvsearch.cli.common import INTERRUPTED
 from fvsearch.errors import FvsearchError
-
-INTERRUPTED = 130
-"""Exit code after Ctrl-C, as shells have it: 128 + SIGINT."""
 
 
 def main() -> None:
@@ -55,6 +53,7 @@ def cli(debug: bool) -> None:
 for _command in (
     archs.list_,
     archs.cost,
+    devices.measure,
     studies.run,
     studies.status,
     studies.front,

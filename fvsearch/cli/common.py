@@ -6,6 +6,9 @@ from typing import Any, TypeVar
 
 import click
 
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it: 128 + SIGINT."""
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 

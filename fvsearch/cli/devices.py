@@ -1,0 +1,57 @@
+"""Commands about this device: what archs cost on it, measured."""
+
+import os
+import platform
+from typing import Any
+
+import click
+
+from fvsearch.cli.common import INTERRUPTED, backend_option, echo_json, print_renderable, set_backend
+
+
+@click.command()
+@click.argument("arch")
+@click.option("--against", metavar="ARCH", help="Compare with this arch, measured in turns with it.")
+@click.option("--batch-size", type=click.IntRange(1), default=8, show_default=True, help="Images per step; a few suit a CPU.")
+@click.option("--image-size", type=click.IntRange(1), default=224, show_default=True, help="Pixels per image edge.")
+@click.option("--channels", type=click.IntRange(1), default=3, show_default=True, help="Of an image.")
+@click.option("--classes", type=click.IntRange(2), default=1000, show_default=True, help="Of the head.")
+@click.option("--patch-size", type=click.IntRange(1), default=16, show_default=True, help="Of a layout, which does not say it.")
+@click.option("--dtype", default="float32", show_default=True, help="float32 or mixed_bfloat16.")
+@click.option("--optimizer", type=click.Choice(["adamw", "sgd"]), default="adamw", show_default=True, help="Of the training step.")
+@click.option("--phase", type=click.Choice(["both", "training", "inference"]), default="both", show_default=True)
+@click.option(
+    "--seconds",
+    type=click.FloatRange(0, min_open=True),
+    default=10.0,
+    show_default=True,
+    help="Measure no longer than this per arch and phase, once compiled; a median with an interval may need more.",
+)
+@backend_option
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def measure(arch: str, against: str | None, backend: str | None, as_json: bool, **settings: Any) -> None:
+    """Measure what ARCH costs on this device: memory and images/s, training and inference.
+
+    ARCH is a layout such as "B6(197)-6(99)", a name such as vit-b16, or a TOML file. The step is the one that training runs, with its
+    loss, metrics and optimizer, on a batch of noise. Medians come with their 95% interval, and the ratio to the other arch is taken
+    round by round.
+    """
+    from fvsearch.report.measure import measure_document, measure_requests, measure_table
+
+    requests = measure_requests(arch, against, **settings)
+    chosen = set_backend(backend)
+    from fvsearch.comparing import measure_in_worker
+    from fvsearch.progress import watch_measuring
+
+    try:
+        with watch_measuring(sum(len(request.archs) + 1 for request in requests)) as on_activity:
+            measured = measure_in_worker(requests, chosen, on_activity)
+    except KeyboardInterrupt:
+        click.echo("stopped before the measurement was done; nothing of it is kept", err=True)
+        raise SystemExit(INTERRUPTED) from None
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    document = measure_document(requests, measured, {"architecture": platform.machine(), "system": platform.system(), "cores": cores})
+    if as_json:
+        echo_json(document)
+    else:
+        print_renderable(measure_table(document))
