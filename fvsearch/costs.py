@@ -3,43 +3,76 @@
 The items are the one source: every total is a sum over them, so a total and its breakdown cannot disagree.
 """
 
-from typing import Literal, get_args
+from collections.abc import Mapping
+from typing import Any, Literal, NoReturn
 
-from fvsearch.arch import Arch
+from fvsearch.arch import Arch, Stage
 from fvsearch.errors import ConfigError
 from fvsearch.layout import stage_tokens
 from fvsearch.records import Record, suggest
-from fvsearch.study import DType, Phase
+from fvsearch.study import DType, Optimizer, Phase
 
-Part = Literal["embedding", "projection", "attention", "mlp", "head"]
+Part = Literal["patch", "projection", "attention", "mlp", "head"]
+Attention = Literal["kept", "fused"]
+"""Whether attention scores are kept for the backward pass, before and after the softmax, or made again from queries and keys."""
 
-WEIGHT_BYTES: dict[Phase, int] = {"training": 16, "inference": 4}
-"""Bytes per parameter. Training: weight, gradient and AdamW's two moments, float32 each, whatever the activations' type."""
-
-ACTIVATION_BYTES: dict[DType, int] = {"float32": 4, "mixed_bfloat16": 2}
-"""Bytes per activation element. Under mixed precision the weights stay float32."""
+MOMENTS: dict[Optimizer, int] = {"adamw": 2, "sgd": 1}
+"""Numbers that an optimizer keeps of each parameter; SGD's is the momentum."""
 
 ACTIVATION_FACTOR = 1.4
-"""What a device keeps per activation that the formula counts (the k of `Cost.memory`), where it has not been measured.
+"""What a device keeps per activation that the formula counts (the k of `Cost.memory`), where it has not been measured."""
 
-One number for all backends. What their meters say on CPU, float32, of training steps at ViT-Ti's width and 197 tokens: JAX 1.95, TensorFlow
-1.4, PyTorch 0.9 (its attention is fused and keeps no scores), each within 8% over pooled and unpooled archs; at 17 tokens 1.8, 1.5, 1.1.
-Mixed precision keeps norms and softmaxes in float32, and so about 1.4 times as much. Ratios of archs need no better; a device's own
-factor comes from one measurement.
-"""
+
+SCORES: dict[Attention, int] = {"kept": 2, "fused": 0}
+"""Numbers kept of each pair of a query and a key, a head: before and after the softmax, or none."""
+
+HIDDEN = 2
+"""Numbers kept of each hidden unit of an MLP: before and after the activation."""
+
+FLOAT32 = 4
+"""Bytes of a weight, a gradient, a moment, and an element of the last norm and of the logits, whatever the dtype policy."""
+
+
+KEPT: dict[Phase, int] = {"training": 1, "inference": 0}
+"""Whether activations are kept for a backward pass."""
+
+
+class Widths(Record, frozen=True):
+    """Bytes that are kept under a dtype policy.
+
+    Attributes:
+        plain: An element of what matrix products read and write.
+        twice: An element that float32 is wanted of as well: of the images, which come in it, and of what a norm reads, which computes in
+            it. Where the policy's type is narrower there are two copies.
+        score: An attention score, the mean of before and after the softmax, which is computed in float32.
+        cast: A weight's copy in the type of matrix products; none where that is the weight's own.
+    """
+
+    plain: int
+    twice: int
+    score: int
+    cast: int
+
+
+WIDTHS: dict[DType, Widths] = {
+    "float32": Widths(plain=4, twice=4, score=4, cast=0),
+    "mixed_bfloat16": Widths(plain=2, twice=2 + 4, score=(4 + 2) // 2, cast=2),
+}
 
 
 class Item(Record, frozen=True):
     """The share of one part of one stage.
 
     Attributes:
-        part: "embedding" (patches, class token, positions), "projection" (a boundary's change of width), "attention" and "mlp" (of all
-            the stage's blocks, each with its layer norm) or "head" (last layer norm and classifier).
-        stage: Index of the stage; none for embedding and head.
+        part: "patch" (patches, class token, positions), "projection" (a boundary's change of width), "attention" and "mlp" (of all the
+            stage's blocks, each with its layer norm) or "head" (last layer norm and classifier).
+        stage: Index of the stage; none for patch and head.
         num_params: Count of weights.
         macs: Multiply-adds of one image's forward pass, matrix products only: a norm, a softmax, a bias or a pooling counts nothing.
-        activations: Elements per image that the backward pass needs.
-        largest: Of these, the elements of one block, the stage's largest: alive at once where nothing is kept for a backward pass.
+        activations: Elements per image that a backward pass needs.
+        largest: Of these, the elements of one block, the stage's largest; none but attention and mlp have blocks.
+        activation_bytes: What the part holds per image at the peak of a step, in bytes: in training all its activations; in inference
+            its largest block's, and nothing where another part's are more.
     """
 
     part: Part
@@ -48,6 +81,7 @@ class Item(Record, frozen=True):
     macs: int
     activations: int
     largest: int
+    activation_bytes: int
 
 
 class Cost(Record, frozen=True, kw_only=True):
@@ -58,12 +92,14 @@ class Cost(Record, frozen=True, kw_only=True):
         batch_size: Images per step; `memory` is of the batch, all else of one image.
         dtype: Keras's dtype policy.
         phase: "training" or "inference".
+        optimizer: "adamw" or "sgd" (with momentum); inference has none.
     """
 
     items: tuple[Item, ...]
     batch_size: int
     dtype: DType
     phase: Phase
+    optimizer: Optimizer
 
     @property
     def num_params(self) -> int:
@@ -82,25 +118,36 @@ class Cost(Record, frozen=True, kw_only=True):
 
     @property
     def activations(self) -> int:
-        """Elements per image that are alive at the peak: training keeps every block's, inference those of the largest attention or MLP."""
+        """Elements per image that are alive at the peak: training keeps all, inference the images and the largest block's."""
         if self.phase == "training":
             return sum([item.activations for item in self.items])
-        return max([item.largest for item in self.items])
+        return self.items[0].activations + max([item.largest for item in self.items])
 
     @property
     def memory(self) -> int:
-        """Peak device bytes: weight_memory + ACTIVATION_FACTOR * activation_memory."""
-        return self.weight_memory + round(ACTIVATION_FACTOR * self.activation_memory)
+        """Peak device bytes: weight_memory + ACTIVATION_FACTOR * activation_memory, summed over the items, each in whole bytes."""
+        return sum([self.memory_of(item) for item in self.items])
 
     @property
     def weight_memory(self) -> int:
-        """Bytes that do not grow with the batch: weights, and in training their gradients and the optimizer's moments."""
-        return WEIGHT_BYTES[self.phase] * self.num_params
+        """Bytes that do not grow with the batch: weights, and in training their gradients, the optimizer's moments and narrower copies."""
+        return self.weight_bytes * self.num_params
+
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes of `weight_memory` per parameter."""
+        if self.phase == "inference":
+            return FLOAT32
+        return (2 + MOMENTS[self.optimizer]) * FLOAT32 + WIDTHS[self.dtype].cast
 
     @property
     def activation_memory(self) -> int:
         """Bytes of the batch's activations, as the formula counts them."""
-        return self.activations * ACTIVATION_BYTES[self.dtype] * self.batch_size
+        return self.batch_size * sum([item.activation_bytes for item in self.items])
+
+    def memory_of(self, item: Item) -> int:
+        """An item's share of `memory`, in bytes."""
+        return self.weight_bytes * item.num_params + round(ACTIVATION_FACTOR * self.batch_size * item.activation_bytes)
 
     def totals(self) -> dict[str, int]:
         """The numbers by name, as JSON takes them: num_params, macs, flops, activations, memory."""
@@ -116,6 +163,8 @@ def predict(
     batch_size: int,
     dtype: DType = "float32",
     phase: Phase = "training",
+    optimizer: Optimizer = "adamw",
+    attention: Attention = "kept",
 ) -> Cost:
     """What the arch costs, in microseconds and without a backend.
 
@@ -127,55 +176,86 @@ def predict(
         batch_size: Images per step.
         dtype: Keras's dtype policy.
         phase: "training" or "inference".
+        optimizer: "adamw" or "sgd" (with momentum); inference takes no notice.
+        attention: "kept", or "fused" where one kernel computes attention and keeps no scores, as PyTorch's does and cuDNN's.
 
     Raises:
         ConfigError: Patches do not tile the image, or an argument is out of its range.
     """
     if num_classes < 1 or batch_size < 1:
         raise ConfigError(f"`num_classes` and `batch_size` must be at least 1, but got num_classes={num_classes}, batch_size={batch_size}")
-    if dtype not in ACTIVATION_BYTES:
-        raise ConfigError(f"`dtype` must be one of {', '.join(get_args(DType))}, but got {dtype!r}{suggest(dtype, get_args(DType))}")
-    if phase not in WEIGHT_BYTES:
-        raise ConfigError(f"`phase` must be one of {', '.join(get_args(Phase))}, but got {phase!r}{suggest(phase, get_args(Phase))}")
+    if dtype not in WIDTHS or phase not in KEPT or optimizer not in MOMENTS or attention not in SCORES:
+        _refuse(dtype=(dtype, WIDTHS), phase=(phase, KEPT), optimizer=(optimizer, MOMENTS), attention=(attention, SCORES))
     tokens = stage_tokens(arch, image_shape)
+    widths, scores, kept = WIDTHS[dtype], SCORES[attention], KEPT[phase]
     patch_values = arch.patch_size * arch.patch_size * image_shape[2]
     n_before, width_before = tokens[0], arch.stages[0].width
-    # Weights: kernel, bias, class token, positions.
-    embedding = (patch_values + 1) * width_before + width_before + n_before * width_before
-    items = [Item("embedding", None, embedding, (n_before - 1) * patch_values * width_before, 0, 0)]
+    # Weights: kernel, bias, class token, positions. Activations: the images, which are there in either phase.
+    num_params = (patch_values + 1) * width_before + width_before + n_before * width_before
+    images = (n_before - 1) * patch_values
+    items = [Item("patch", None, num_params, images * width_before, images, 0, widths.twice * images)]
     for index, stage in enumerate(arch.stages):
         n, width = tokens[index], stage.width
         if width != width_before:
-            items.append(Item("projection", index, (width_before + 1) * width, n_before * width_before * width, 0, 0))
-        n_keys = n_before if stage.pool_stride > 1 and arch.pool_query_only else n
-        items.append(_attention(index, stage.depth, n, n_keys, width, stage.num_heads))
-        items.append(_mlp(index, stage.depth, n, width, stage.mlp_dim))
+            states = n_before * width_before  # the projection's input
+            num_params = (width_before + 1) * width
+            items.append(Item("projection", index, num_params, states * width, states, 0, kept * widths.plain * states))
+        pooled = stage.pool_stride > 1 and arch.pool_query_only
+        items.append(_attention(index, stage, n, n_before if pooled else n, pooled, scores, widths, kept))
+        items.append(_mlp(index, stage, n, widths, kept))
         n_before, width_before = n, width
-    head = 2 * width_before + (width_before + 1) * num_classes
-    items.append(Item("head", None, head, width_before * num_classes, 0, 0))
-    return Cost(items=tuple(items), batch_size=batch_size, dtype=dtype, phase=phase)
+    # Activations: all tokens as the last norm reads and writes them, and the logits.
+    num_params = 2 * width_before + (width_before + 1) * num_classes
+    states = n_before * width_before
+    bytes_ = (widths.twice + FLOAT32) * states + FLOAT32 * num_classes
+    items.append(Item("head", None, num_params, width_before * num_classes, 2 * states + num_classes, 0, kept * bytes_))
+    if not kept:
+        items = _largest_only(items)
+    return Cost(items=tuple(items), batch_size=batch_size, dtype=dtype, phase=phase, optimizer=optimizer)
 
 
-def _attention(index: int, depth: int, n: int, n_keys: int, width: int, num_heads: int) -> Item:
+def _refuse(**arguments: tuple[str, Mapping[Any, Any]]) -> NoReturn:
+    """Say which argument is none of its known values."""
+    name, (value, known) = next((name, pair) for name, pair in arguments.items() if pair[0] not in pair[1])
+    raise ConfigError(f"`{name}` must be one of {', '.join(known)}, but got {value!r}{suggest(value, known)}")
+
+
+def _attention(index: int, stage: Stage, n: int, n_keys: int, pooled: bool, scores: int, widths: Widths, kept: int) -> Item:
     """The attention of a stage: its first block reads `n_keys` tokens, the others n.
 
-    Kept per block: its input, the normed input and the heads' output (3 n width), queries, keys and values ((n + 2 n_keys) width),
-    attention scores before and after the softmax (2 num_heads n n_keys).
+    Activations of a block: what its norm reads and what that writes; queries, keys and values; the heads' output as the heads leave it and
+    as the projection reads it; `scores` numbers for each head, query and key. A first block whose queries are pooled norms the states too.
     """
-    num_params = depth * (4 * (width + 1) * width + 2 * width)
+    width, others = stage.width, stage.depth - 1
+    num_params = stage.depth * (4 * (width + 1) * width + 2 * width)
     # Query and output projection: 2 n width^2; key and value: 2 n_keys width^2; scores and weighted sum: 2 n n_keys width.
-    first_macs = 2 * width * ((n + n_keys) * width + n * n_keys)
-    other_macs = 2 * width * (2 * n * width + n * n)
-    first = (4 * n + 2 * n_keys) * width + 2 * num_heads * n * n_keys
-    other = 6 * n * width + 2 * num_heads * n * n
-    return Item("attention", index, num_params, first_macs + (depth - 1) * other_macs, first + (depth - 1) * other, first)
+    macs = 2 * width * ((n + n_keys) * width + n * n_keys + others * (2 * n * width + n * n))
+    read = (n + n_keys if pooled else n) * width
+    plain = read + (3 * n + 2 * n_keys) * width
+    first_scores, other_scores = scores * stage.num_heads * n * n_keys, scores * stage.num_heads * n * n
+    largest = read + plain + first_scores
+    activations = largest + others * (7 * n * width + other_scores)
+    others *= kept
+    held = widths.twice * read + widths.plain * plain + widths.score * first_scores
+    held += others * ((widths.twice + 6 * widths.plain) * n * width + widths.score * other_scores)
+    return Item("attention", index, num_params, macs, activations, largest, held)
 
 
-def _mlp(index: int, depth: int, n: int, width: int, mlp_dim: int) -> Item:
-    """The MLPs of a stage.
-
-    Kept per block: its input and the normed input (2 n width), hidden units before and after the activation (2 n mlp_dim).
-    """
+def _mlp(index: int, stage: Stage, n: int, widths: Widths, kept: int) -> Item:
+    """The MLPs of a stage. Activations of a block: what its norm reads and what that writes; hidden units, `HIDDEN` numbers of each."""
+    width, mlp_dim, depth = stage.width, stage.mlp_dim, stage.depth
     num_params = 2 * width * mlp_dim + mlp_dim + width + 2 * width
-    kept = 2 * n * (width + mlp_dim)
-    return Item("mlp", index, depth * num_params, depth * 2 * n * width * mlp_dim, depth * kept, kept)
+    largest = n * (2 * width + HIDDEN * mlp_dim)
+    held = n * ((widths.twice + widths.plain) * width + widths.plain * HIDDEN * mlp_dim)
+    held *= depth if kept else 1
+    return Item("mlp", index, depth * num_params, depth * 2 * n * width * mlp_dim, depth * largest, largest, held)
+
+
+def _largest_only(items: list[Item]) -> list[Item]:
+    """The same, but of attentions and MLPs only the one that holds the most holds anything: each block makes way for the next."""
+    most = max([item.activation_bytes for item in items[1:]])
+    winner = next(item for item in items[1:] if item.activation_bytes == most)
+    return [
+        item if item in (items[0], winner) else Item(item.part, item.stage, item.num_params, item.macs, item.activations, item.largest, 0)
+        for item in items
+    ]

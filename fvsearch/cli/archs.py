@@ -42,6 +42,8 @@ def list_(kind: str | None) -> None:
 @click.option("--patch-size", type=click.IntRange(1), default=16, show_default=True, help="Of a layout, which does not say it.")
 @click.option("--dtype", default="float32", show_default=True, help="float32 or mixed_bfloat16.")
 @click.option("--phase", default="training", show_default=True, help="training or inference.")
+@click.option("--optimizer", default="adamw", show_default=True, help="adamw or sgd (with momentum); it has memory of its own.")
+@click.option("--attention", default="kept", show_default=True, help="kept, or fused where a device keeps no attention scores.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def cost(arch: str, against: str | None, image_size: int, patch_size: int, as_json: bool, **settings: Any) -> None:
     """Predict what ARCH costs: parameters, macs, memory. By formula: no model is built.

@@ -55,7 +55,7 @@ def test_a_real_build_has_the_shapes_of_an_empty_one():
 
 def test_each_item_is_the_parameters_of_its_layers():
     model = build_model(ARCH, image_shape=SHAPE, num_classes=7)
-    names = {"embedding": ("patches", "class_token", "positions"), "head": ("norm", "head")}
+    names = {"patch": ("patches", "class_token", "positions"), "head": ("norm", "head")}
     for item in predict(ARCH, image_shape=SHAPE, num_classes=7, batch_size=1).items:
         if item.stage is None:
             layers = [model.get_layer(name) for name in names[item.part]]
