@@ -6,10 +6,11 @@ from typing import Any
 import keras
 
 from fvsearch.study import Optimizer, Recipe
+from fvsearch.training.adamw import adamw
 
 
 def _adamw(recipe: Recipe, **settings: Any) -> keras.optimizers.Optimizer:
-    return keras.optimizers.AdamW(beta_2=recipe.beta_2, **settings)
+    return adamw(beta_2=recipe.beta_2, **settings)
 
 
 def _sgd(recipe: Recipe, **settings: Any) -> keras.optimizers.Optimizer:
