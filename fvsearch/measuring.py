@@ -5,8 +5,8 @@ Importing this loads no keras: the coordinator pickles its functions.
 
 import gc
 import sys
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from fvsearch.arch import Arch
@@ -32,6 +32,7 @@ __all__ = [
     "MeasuredArch",
     "StepMemory",
     "measure_anchor",
+    "measure_memory",
     "measure_throughputs",
 ]
 
@@ -105,6 +106,23 @@ def measure_anchor(request: MeasureRequest) -> Anchor:
     )
 
 
+def measure_memory(request: MeasureRequest) -> tuple[StepMemory, ...]:
+    """Memory of each arch's step and nothing else: where the meter runs no step, as on CPUs, far larger models than could be timed.
+
+    Raises:
+        RunError: An arch's step cannot be metered; the message names the arch.
+    """
+    set_environment()
+    from fvsearch.meters.memory import step_memory
+
+    found = []
+    for arch in request.archs:
+        with _named_errors(request, arch):
+            found.append(step_memory(_build(request, arch), request.image_shape, request.batch_size, request.phase))
+        gc.collect()
+    return tuple(found)
+
+
 class _Ready(NamedTuple):
     """An arch whose steps are compiled."""
 
@@ -175,6 +193,21 @@ class _Measuring:
         return _Ready(runner, memory, clock.seconds)
 
 
+@contextmanager
+def _named_errors(request: MeasureRequest, arch: Arch) -> Iterator[None]:
+    """Say of which arch an error is."""
+    from fvsearch.training.device import is_out_of_memory
+
+    try:
+        yield
+    except Exception as error:
+        reason = (
+            "the device's memory ran out; a smaller batch needs less" if is_out_of_memory(error) else f"{type(error).__name__}: {error}"
+        )
+        layout = format_layout(arch, request.image_shape[:2])
+        raise RunError(f"{layout} cannot be measured at batch_size={request.batch_size}: {reason}") from error
+
+
 def group_archs(request: MeasureRequest) -> list[list[int]]:
     """Indices of the archs that are measured together: each group starts with the reference, and fits in `RESIDENT_BYTES` if it can."""
     resident = [_resident_bytes(request, arch) for arch in request.archs]
@@ -191,8 +224,15 @@ def group_archs(request: MeasureRequest) -> list[list[int]]:
 
 def _resident_bytes(request: MeasureRequest, arch: Arch) -> int:
     """Weights, gradients and optimizer state, by formula."""
-    cost = predict(arch, image_shape=request.image_shape, num_classes=request.num_classes, batch_size=1, phase=request.phase)
-    return cost.weight_memory
+    return predict(
+        arch,
+        image_shape=request.image_shape,
+        num_classes=request.num_classes,
+        batch_size=1,
+        dtype=request.recipe.dtype,
+        phase=request.phase,
+        optimizer=request.recipe.optimizer,
+    ).weight_memory
 
 
 def _make_runner(request: MeasureRequest, arch: Arch, clock: Clock) -> tuple[Runner, StepMemory]:

@@ -112,6 +112,7 @@ def _predicted(request: MeasureRequest, arch: Arch) -> Cost:
         batch_size=request.batch_size,
         dtype=request.recipe.dtype,
         phase=request.phase,
+        optimizer=request.recipe.optimizer,
     )
 
 

@@ -10,7 +10,7 @@ from metered import RECIPE, SHAPE, arch
 from fvsearch import measuring
 from fvsearch.costs import predict
 from fvsearch.errors import ConfigError, RunError
-from fvsearch.measuring import Activity, Interval, MeasureRequest, group_archs, measure_anchor, measure_throughputs
+from fvsearch.measuring import Activity, Interval, MeasureRequest, group_archs, measure_anchor, measure_memory, measure_throughputs
 from fvsearch.study import Phase
 
 SMALL, LARGE = arch((1, 1)), arch((3, 1), width=64)
@@ -53,6 +53,11 @@ def test_the_anchor_is_the_first_arch_alone() -> None:
     assert anchor.seconds > 0
     assert anchor.backend == keras.backend.backend()
     assert anchor.backend in anchor.versions
+
+
+def test_memory_alone_is_that_of_the_whole_measurement() -> None:
+    asked = request(SMALL, LARGE, phase="inference", time_budget=0.1)
+    assert measure_memory(asked) == measure_throughputs(asked).memory
 
 
 def test_archs_are_grouped_few_at_a_time_so_that_their_weights_fit_beside_the_reference(monkeypatch: pytest.MonkeyPatch) -> None:
