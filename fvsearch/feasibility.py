@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from fvsearch.arch import Arch
 from fvsearch.budgets import is_met, violations
-from fvsearch.costs import ACTIVATION_FACTOR, Cost, predict
+from fvsearch.calibration import Calibration
+from fvsearch.conditions import FORMULA_MEMORY, FORMULA_STEP_TIME, Conditions, Items, Prices
 from fvsearch.errors import EmptySpaceError
 from fvsearch.layout import format_layout
 from fvsearch.records import Record
@@ -21,63 +22,84 @@ _SAMPLE = 4_000
 
 
 class Predictor:
-    """Predicts an arch's costs for a study.
+    """Predicts an arch's costs for a study: sums of its items, each at its price.
 
     Attributes:
         baseline: The baseline's predicted costs; relative budgets are multiples of them.
+        margins: By budget, how far a prediction may break it and the arch be tried nevertheless, for so far may predictions err.
     """
 
-    def __init__(self, study: Study, activation_factor: float = ACTIVATION_FACTOR, baseline_throughput: float = 1.0) -> None:
-        """By formula alone, unless the device's constants are given.
+    def __init__(
+        self,
+        study: Study,
+        *,
+        backend: str = "",
+        memory: Prices = FORMULA_MEMORY,
+        step_time: Prices = FORMULA_STEP_TIME,
+        throughput: float = 1.0,
+        margins: Mapping[str, float] | None = None,
+    ) -> None:
+        """By formula, unless other prices are given.
 
         Args:
-            activation_factor: Bytes that the device keeps per byte of activations that the formula counts.
-            baseline_throughput: Measured images/s of the baseline; without it, throughput is in multiples of the baseline's.
+            study: Whose archs and budget.
+            backend: That they run on; empty where it is not known.
+            memory: Bytes by item.
+            step_time: By item, in any unit.
+            throughput: Measured images/s of the baseline; without it, throughput is in multiples of the baseline's.
+            margins: By budget; nothing else is zero.
         """
         self._study = study
-        self._factor = activation_factor
-        self._throughput = baseline_throughput
-        self._macs = self._cost(study.baseline).macs
+        self._conditions = Conditions.of(study, backend)
+        self._memory, self._step_time = memory, step_time
+        self._pace = throughput * Items(self._conditions, study.baseline).total(step_time)
+        self.margins = margins or {}
         self.baseline = self.costs(study.baseline)
 
     @classmethod
-    def anchored(cls, study: Study, memory: float, throughput: float) -> "Predictor":
+    def anchored(
+        cls, study: Study, memory: float, throughput: float, *, backend: str = "", calibration: Calibration | None = None
+    ) -> "Predictor":
         """With the constants that make the baseline's prediction its measurement.
 
         Args:
+            study: Whose archs and budget.
             memory: Measured bytes of the baseline.
             throughput: Measured images/s of the baseline.
+            backend: That the archs run on; empty where it is not known.
+            calibration: Of this device; without one, the formula.
         """
-        cost = cls(study)._cost(study.baseline)
-        # A device that keeps less than weights and moments (it shares or never holds some) leaves nothing to scale by: keep the formula.
-        kept = memory - cost.weight_memory
-        return cls(study, kept / cost.activation_memory if kept > 0 else ACTIVATION_FACTOR, throughput)
+        items = Items(Conditions.of(study, backend), study.baseline)
+        if calibration is None:
+            return cls(study, backend=backend, memory=items.formula_memory(memory), throughput=throughput)
+        fitted = calibration.memory
+        return cls(
+            study,
+            backend=backend,
+            memory=items.scaled(fitted.prices, memory) if fitted.source == "regression" else items.formula_memory(memory),
+            step_time=calibration.step_time.prices,
+            throughput=throughput,
+            margins=calibration.margins,
+        )
 
     def costs(self, arch: Arch) -> dict[str, float]:
         """num_params, macs per image, memory in bytes and throughput of an arch."""
-        cost = self._cost(arch)
-        macs = cost.macs
-        memory = cost.weight_memory + self._factor * cost.activation_memory
-        return {"num_params": cost.num_params, "macs": macs, "memory": memory, "throughput": self._throughput * self._macs / macs}
+        items = Items(self._conditions, arch)
+        return {
+            "num_params": items.own.num_params,
+            "macs": items.own.macs,
+            "memory": items.total(self._memory),
+            "throughput": self._pace / items.total(self._step_time),
+        }
 
     def violations(self, costs: Mapping[str, float]) -> dict[str, float]:
-        """How far predicted costs break the study's budget; at most 0 meets it."""
-        return violations(self._study.budget, costs, self.baseline)
+        """How far predicted costs break the study's budget, the margin taken off; at most 0 may meet it."""
+        found = violations(self._study.budget, costs, self.baseline)
+        return {kind: value - self.margins.get(kind, 0.0) for kind, value in found.items()}
 
     def meets(self, arch: Arch) -> bool:
-        """Whether an arch meets the study's budget, as predicted."""
+        """Whether an arch may meet the study's budget, as predicted."""
         return is_met(self.violations(self.costs(arch)))
-
-    def _cost(self, arch: Arch) -> Cost:
-        study = self._study
-        return predict(
-            arch,
-            image_shape=study.data.image_shape,
-            num_classes=study.data.num_classes,
-            batch_size=study.cost_batch_size,
-            dtype=study.recipe.dtype,
-            phase=study.budget.phase,
-        )
 
 
 class Feasible(Record, frozen=True, kw_only=True):

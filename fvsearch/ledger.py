@@ -6,7 +6,7 @@ JSON attribute beside Optuna's own params, values, state and constraints, so tha
 
 import contextlib
 import datetime
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,10 +14,11 @@ import msgspec
 
 from fvsearch.arch import Arch
 from fvsearch.budgets import is_met
+from fvsearch.calibration import Predictions
 from fvsearch.engines.base import Completed, Failed, Infeasible, Outcome
 from fvsearch.errors import ConfigError
 from fvsearch.files import write_atomically
-from fvsearch.meters.measured import Anchor, Interval
+from fvsearch.meters.measured import Anchor, Interval, Measured
 from fvsearch.records import Record, from_toml, to_builtins, to_toml
 from fvsearch.space import Params
 from fvsearch.study import Study
@@ -32,6 +33,7 @@ STUDY_FILE = "study.toml"
 LEDGER_FILE = "ledger.db"
 
 _TRIAL, _ANCHOR, _QUIET, _INVOCATIONS = "fvsearch:trial", "fvsearch:anchor", "fvsearch:quiet", "fvsearch:invocations"
+_PREDICTIONS = "fvsearch:predictions"
 
 
 class Repeat(Record, frozen=True, kw_only=True):
@@ -117,6 +119,24 @@ class QuietPass(Record, frozen=True, kw_only=True):
 
     throughput: dict[int, Interval]
     seconds: float
+
+    def with_measured(self, numbers: Sequence[int], measured: Measured) -> "QuietPass":
+        """The pass with more trials measured, interleaved with the baseline.
+
+        The baseline of a later pass may run at another speed than that of the first; what holds is the ratio to it.
+
+        Args:
+            numbers: Of the trials.
+            measured: The baseline first, then the trials.
+        """
+        baseline, *others = measured.throughput
+        first = self.throughput.get(0, baseline)
+        scale = first.median / baseline.median
+        found = {
+            number: Interval(median=interval.median * scale, low=interval.low * scale, high=interval.high * scale)
+            for number, interval in zip(numbers, others, strict=True)
+        }
+        return QuietPass(throughput={0: first} | self.throughput | found, seconds=self.seconds + sum(measured.seconds.values()))
 
 
 class Invocation(Record, frozen=True, kw_only=True):
@@ -240,6 +260,15 @@ class Ledger:
     def set_anchor(self, anchor: Anchor) -> None:
         """Enter the baseline's costs on this device."""
         self._write(_ANCHOR, anchor)
+
+    def predictions(self) -> Predictions | None:
+        """What the study's predictions rest on, if that was decided."""
+        predictions: Predictions | None = self._read(_PREDICTIONS, Predictions)
+        return predictions
+
+    def set_predictions(self, predictions: Predictions) -> None:
+        """Enter what the study's predictions rest on."""
+        self._write(_PREDICTIONS, predictions)
 
     def quiet_pass(self) -> QuietPass:
         """The throughputs measured so far with nothing else running."""

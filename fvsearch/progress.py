@@ -31,8 +31,13 @@ def watch(study: Study) -> Iterator["Watcher"]:
     with Bar(*columns, TextColumn("[dim]{task.fields[detail]}", markup=True), console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task("starting", total=study.trials, detail="")
         last = _Heartbeat()
+        said = ""
 
         def watcher(progress: "Progress") -> None:
+            nonlocal said
+            if progress.predictions != said:
+                said = progress.predictions
+                console.print(f"predictions: {said}", markup=False, soft_wrap=True)
             if progress.ended:
                 console.print(_trial_line(study, progress.ended), markup=False, soft_wrap=True)
             elif not console.is_terminal and last.is_due(progress.activity):
@@ -100,6 +105,36 @@ def watch_measuring(total: int) -> Iterator[Callable[[Activity], None]]:
                 console.print(text, markup=False, soft_wrap=True)
 
         yield on_activity
+
+
+@contextlib.contextmanager
+def watch_calibrating(total: int) -> Iterator[Callable[[int, Activity], None]]:
+    """A callback for `calibrate` that shows a bar over archs while the block runs.
+
+    Args:
+        total: Archs to measure.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    console = Console(stderr=True, highlight=False)
+    columns = (TextColumn("[bold]archs"), BarColumn(bar_width=24), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Bar(
+        *columns, TextColumn("{task.description}", markup=False), console=console, disable=not console.is_terminal, transient=True
+    ) as bar:
+        task = bar.add_task("starting", total=total)
+        said = ""
+
+        def on_progress(done: int, activity: Activity) -> None:
+            nonlocal said
+            text = ACTIVITIES[activity.kind].format(detail=activity.detail)
+            bar.update(task, completed=done, description=text)
+            if not console.is_terminal and text != said:
+                console.print(f"{done} of {total} archs: {text}", markup=False, soft_wrap=True)
+            said = text
+
+        yield on_progress
 
 
 class _Heartbeat:

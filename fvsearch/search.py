@@ -12,6 +12,8 @@ import msgspec
 
 from fvsearch import __version__
 from fvsearch.arch import Arch
+from fvsearch.calibrating.choose import check_wanted, settle_predictions
+from fvsearch.calibration import Predictions
 from fvsearch.data import check_source
 from fvsearch.engines import Done, make_engine
 from fvsearch.errors import ConfigError, FvsearchError, RunError
@@ -19,8 +21,8 @@ from fvsearch.feasibility import Predictor, require_feasible
 from fvsearch.files import locked_folder
 from fvsearch.layout import format_layout
 from fvsearch.ledger import Invocation, Ledger, QuietPass, TrialRecord, now
-from fvsearch.measuring import Measured, MeasureRequest, measure_anchor, measure_throughputs
-from fvsearch.meters.measured import Anchor, Interval
+from fvsearch.measuring import MeasureRequest, measure_anchor, measure_throughputs
+from fvsearch.meters.measured import Anchor
 from fvsearch.pools import Pool, WorkerDied, make_pool
 from fvsearch.records import Record
 from fvsearch.screening import Candidate, Screen
@@ -51,6 +53,7 @@ class RunSettings(Record, frozen=True, kw_only=True):
         pool: "local" processes, or "inline" in this one, to debug.
         time_budget: Seconds after which no trial is started; none is no limit.
         command: For the record.
+        calibration: That predictions rest on: a file, "none", or else the one kept for this device if it fits.
     """
 
     backend: str
@@ -58,6 +61,7 @@ class RunSettings(Record, frozen=True, kw_only=True):
     pool: Literal["local", "inline"] = "local"
     time_budget: float | None = None
     command: str = ""
+    calibration: str | None = None
 
 
 class Progress(Record, frozen=True, kw_only=True):
@@ -71,6 +75,7 @@ class Progress(Record, frozen=True, kw_only=True):
         refused: Suggestions over budget as predicted, since this start.
         on_front: Trials on the front.
         ended: The trial that has just ended, if this is why progress is told.
+        predictions: What predictions rest on, in a line; empty before that is settled.
     """
 
     activity: str
@@ -80,6 +85,7 @@ class Progress(Record, frozen=True, kw_only=True):
     refused: int = 0
     on_front: int = 0
     ended: TrialRecord | None = None
+    predictions: str = ""
 
 
 Watcher = Callable[[Progress], None]
@@ -98,11 +104,12 @@ def run_study(study: Study, folder: Path, settings: RunSettings, watcher: Watche
 
     Raises:
         ConfigError: The study cannot run: no such data or none that fits, nothing within budget, a folder that holds another study or
-            cannot be written.
+            cannot be written, a calibration that does not fit.
         LockedError: Another process works on the folder.
         RunError: The baseline cannot be trained or measured on this device.
     """
     check_source(study.data)
+    check_wanted(settings.calibration, study, settings.backend)
     require_feasible(study, _least_predictor(study))
     with locked_folder(folder, patience=0.0):
         ledger = Ledger.create(folder, study)
@@ -114,7 +121,7 @@ def run_study(study: Study, folder: Path, settings: RunSettings, watcher: Watche
 def _least_predictor(study: Study) -> Predictor:
     """Before anything is measured: an absolute memory budget is compared with what no device can save, the weights."""
     memory = study.budget.limits().get("memory")
-    return Predictor(study) if memory is None or memory.relative else Predictor(study, activation_factor=0.0)
+    return Predictor(study) if memory is None or memory.relative else Predictor(study, memory={"weights": 1.0})
 
 
 def _require_backend(ledger: Ledger, backend: str) -> None:
@@ -137,6 +144,7 @@ class _Search:
         self.deaths: Counter[int] = Counter()
         self.exhausted = False
         self.screen: Screen | None = None
+        self.predictions = Predictions()
         self.started = time.monotonic()
         self.before = ledger.invocations()
         self.invocation = Invocation(
@@ -149,10 +157,14 @@ class _Search:
         self.ledger.settle()
         self.trials = {record.number: record for record in self.ledger.trials()}
         self.anchor = self.ledger.anchor() or self._take_anchor()
-        predictor = Predictor.anchored(self.study, self.anchor.memory, self.anchor.throughput)
-        require_feasible(self.study, predictor)
-        self.baseline = Candidate(params=self._baseline_params(), arch=self.study.baseline, predicted=predictor.baseline)
-        self.screen = self._make_screen(predictor)
+        backend = self.settings.backend
+        self.predictions = settle_predictions(self.ledger, self.settings.calibration, backend, self.anchor)
+        self.predictor = Predictor.anchored(
+            self.study, self.anchor.memory, self.anchor.throughput, backend=backend, calibration=self.predictions.calibration
+        )
+        require_feasible(self.study, self.predictor)
+        self.baseline = Candidate(params=self._baseline_params(), arch=self.study.baseline, predicted=self.predictor.baseline)
+        self.screen = self._make_screen()
         if self._unfinished() or self._may_start():
             with self._open_pool(self.settings.workers) as pool:
                 self._search(pool, self.screen)
@@ -212,12 +224,12 @@ class _Search:
         space, baseline = self.study.space, self.study.baseline
         return space.params(baseline) if space and space.contains(baseline) else {}
 
-    def _make_screen(self, predictor: Predictor) -> Screen:
+    def _make_screen(self) -> Screen:
         """A screen before an engine that knows the ledger."""
         study = self.study
         domains = study.space.domains() if study.space else {}
         engine = make_engine(study.engine, domains, [objective.direction for objective in study.objectives], study.seed)
-        screen = Screen(study, engine, predictor)
+        screen = Screen(study, engine, self.predictor)
         for record in self.trials.values():
             if record.state == "running":
                 screen.dispatch(record.arch)
@@ -270,7 +282,7 @@ class _Search:
         """A repeat has ended: start the trial's next one, or end the trial."""
         record = self.jobs.pop(future)
         try:
-            record = with_result(self.study, record, future.result(), self.anchor)
+            record = with_result(self.study, record, future.result(), self.anchor, self.predictor)
         except WorkerDied as error:
             self.deaths[record.number] += 1
             if self.deaths[record.number] == MAX_DEATHS:
@@ -303,7 +315,7 @@ class _Search:
             self._tell_progress(f"measuring {len(missing)} front points and the baseline, alone")
             archs = (self.study.baseline, *(trial.arch for trial in missing))
             measured = self._alone(measure_throughputs, archs, "the trials stand and the same command tries again, but the front")
-            self.ledger.set_quiet_pass(_with_measured(quiet, missing, measured))
+            self.ledger.set_quiet_pass(quiet.with_measured([trial.number for trial in missing], measured))
 
     def _bill(self) -> None:
         """Keep the wall time of this start in the ledger, so that a kill loses no more than the running trials' share."""
@@ -321,23 +333,9 @@ class _Search:
                 refused=self.screen.refused if self.screen else 0,
                 on_front=len(front(standings(self.study, records, None, QuietPass(throughput={}, seconds=0.0)))),
                 ended=ended,
+                predictions=self.predictions.note,
             )
         )
-
-
-def _with_measured(quiet: QuietPass, missing: list[TrialRecord], measured: Measured) -> QuietPass:
-    """A quiet pass with more trials measured, interleaved with the baseline.
-
-    The baseline of a later pass may run at another speed than that of the first; what holds is the ratio to it.
-    """
-    baseline, *others = measured.throughput
-    first = quiet.throughput.get(0, baseline)
-    scale = first.median / baseline.median
-    found = {
-        trial.number: Interval(median=interval.median * scale, low=interval.low * scale, high=interval.high * scale)
-        for trial, interval in zip(missing, others, strict=True)
-    }
-    return QuietPass(throughput={0: first} | quiet.throughput | found, seconds=quiet.seconds + sum(measured.seconds.values()))
 
 
 def _sentence(error: BaseException) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from fvsearch.budgets import allowed, violations
+from fvsearch.feasibility import Predictor
 from fvsearch.layout import format_layout
 from fvsearch.ledger import Repeat, TrialRecord, now
 from fvsearch.meters.measured import Anchor
@@ -47,7 +48,7 @@ def next_segment(study: Study, record: TrialRecord, anchor: Anchor, folder: Path
     )
 
 
-def with_result(study: Study, record: TrialRecord, result: SegmentResult, anchor: Anchor) -> TrialRecord:
+def with_result(study: Study, record: TrialRecord, result: SegmentResult, anchor: Anchor, predictor: Predictor) -> TrialRecord:
     """The record with one more repeat; it stays "running" unless this was the last, or how the repeat ended ends the trial."""
     repeat = Repeat(
         seed=derive_seed(study.seed, record.arch_hash, len(record.repeats)),
@@ -67,9 +68,9 @@ def with_result(study: Study, record: TrialRecord, result: SegmentResult, anchor
         return failed(record, record.reason)
     if result.status == "over_memory":
         # Where the device ran out, how far over it was is not known: say a whole budget.
-        broken = {name: value for name, value in _constraints(study, record, anchor).items() if value > 0}
+        broken = {name: value for name, value in _constraints(study, record, anchor, predictor).items() if value > 0}
         return msgspec.structs.replace(record, state="infeasible", constraints=broken or {"memory": 1.0}, ended=now())
-    return _completed(study, record, anchor) if len(record.repeats) == study.repeats else record
+    return _completed(study, record, anchor, predictor) if len(record.repeats) == study.repeats else record
 
 
 def failed(record: TrialRecord, reason: str) -> TrialRecord:
@@ -77,7 +78,7 @@ def failed(record: TrialRecord, reason: str) -> TrialRecord:
     return msgspec.structs.replace(record, state="failed", reason=reason, ended=now())
 
 
-def _completed(study: Study, record: TrialRecord, anchor: Anchor) -> TrialRecord:
+def _completed(study: Study, record: TrialRecord, anchor: Anchor, predictor: Predictor) -> TrialRecord:
     """The record of a trial whose every repeat is trained: its values are those of the last epoch, means over the repeats."""
     last = [repeat.epochs[-1] for repeat in record.repeats]
     known = record.predicted | record.measured
@@ -89,12 +90,12 @@ def _completed(study: Study, record: TrialRecord, anchor: Anchor) -> TrialRecord
             spread[name] = statistics.stdev(learned)
         if not math.isfinite(values[name]):
             return failed(record, f"{name} became {values[name]} in the last epoch")
-    constraints = _constraints(study, record, anchor)
+    constraints = _constraints(study, record, anchor, predictor)
     return msgspec.structs.replace(record, state="completed", values=values, spread=spread, constraints=constraints, ended=now())
 
 
-def _constraints(study: Study, record: TrialRecord, anchor: Anchor) -> dict[str, float]:
-    """Against the budget: memory as measured, throughput as predicted until the quiet pass."""
+def _constraints(study: Study, record: TrialRecord, anchor: Anchor, predictor: Predictor) -> dict[str, float]:
+    """Against the budget: memory as measured, throughput as predicted, within the prediction's margin, until the quiet pass."""
     baseline = {"memory": anchor.memory, "throughput": anchor.throughput}
-    known = {"throughput": record.predicted["throughput"]} | record.measured
-    return violations(study.budget, known, baseline)
+    predicted = predictor.violations({"throughput": record.predicted["throughput"]})
+    return violations(study.budget, record.measured, baseline) | predicted

@@ -54,6 +54,7 @@ for _command in (
     archs.list_,
     archs.cost,
     devices.measure,
+    devices.calibrate,
     studies.run,
     studies.status,
     studies.front,

@@ -1,7 +1,8 @@
-"""Commands about this device: what archs cost on it, measured."""
+"""Commands about this device: what archs cost on it, measured, and predicted from measurements."""
 
 import os
 import platform
+from pathlib import Path
 from typing import Any
 
 import click
@@ -55,3 +56,42 @@ def measure(arch: str, against: str | None, backend: str | None, as_json: bool, 
         echo_json(document)
     else:
         print_renderable(measure_table(document))
+
+
+@click.command()
+@click.argument("study")
+@click.option("--set", "settings", metavar="KEY=VALUE", multiple=True, help="Change the study, as with `run`: recipe.batch_size=32.")
+@click.option("--archs", type=click.IntRange(5), default=25, show_default=True, help="To measure, the baseline counted in.")
+@click.option(
+    "--seconds",
+    type=click.FloatRange(0, min_open=True),
+    default=4.0,
+    show_default=True,
+    help="Measure no longer than this per arch, once compiled; a median with an interval may need more.",
+)
+@backend_option
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Keep the calibration here. [default: in the user's cache]")
+@click.option("--again", is_flag=True, help="Measure anew what is kept already.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def calibrate(study: str, settings: tuple[str, ...], backend: str | None, as_json: bool, **others: Any) -> None:
+    """Fit this device's predictors of memory and throughput to measured archs of STUDY, and say how far they err.
+
+    STUDY is a name of `fvsearch list studies` or a TOML file. `fvsearch run` of the same study uses what is kept here. The archs are
+    spread over the study's stage patterns and costs; an error is of patterns that took no part in the fit. Interrupted, the same command
+    goes on where it was.
+    """
+    from fvsearch.library import load_study
+
+    defined = load_study(study, settings)
+    chosen = set_backend(backend)
+    from fvsearch.calibrating import CalibrationSettings, calibrate
+    from fvsearch.progress import watch_calibrating
+    from fvsearch.report.calibration import calibration_document, calibration_table
+
+    how = CalibrationSettings(backend=chosen, **others)
+    with watch_calibrating(how.archs) as on_progress:
+        found = calibrate(defined, how, on_progress)
+    if as_json:
+        echo_json(calibration_document(found))
+    else:
+        print_renderable(calibration_table(found))

@@ -20,6 +20,11 @@ from fvsearch.cli.common import backend_option, echo_json, print_renderable, set
 )
 @backend_option
 @click.option("--set", "settings", metavar="KEY=VALUE", multiple=True, help="Change the study: recipe.epochs=5, budget.memory=0.5x.")
+@click.option(
+    "--calibration",
+    metavar="FILE|none",
+    help="Predict by this file of `fvsearch calibrate`, or by formula alone. [default: what is kept for this study and device]",
+)
 @click.option("--dry-run", is_flag=True, help="Say the size of the space, the feasible share and the work ahead; train nothing.")
 def run(
     study: str,
@@ -30,6 +35,7 @@ def run(
     pool: str,
     backend: str | None,
     settings: tuple[str, ...],
+    calibration: str | None,
     dry_run: bool,
 ) -> None:
     """Search. STUDY is a name of `fvsearch list studies` or a TOML file; on a folder that stands, the search goes on."""
@@ -53,6 +59,7 @@ def run(
         pool="inline" if pool == "inline" else "local",
         time_budget=parse_duration(time_budget) if time_budget else None,
         command=" ".join(["fvsearch", *sys.argv[1:]]),
+        calibration=calibration,
     )
     folder = out or Path("runs") / defined.name
     with watch(defined) as watcher:

@@ -1,0 +1,191 @@
+"""Measures a sample in a worker process, which keeps each arch in the draft as soon as it is measured."""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, wait
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import msgspec
+
+from fvsearch.arch import Arch
+from fvsearch.calibrating.draft import Draft, append_durably
+from fvsearch.calibration import Machine, Sampled, Skipped
+from fvsearch.conditions import pattern
+from fvsearch.errors import RunError
+from fvsearch.layout import format_layout
+from fvsearch.measuring import measure_throughputs
+from fvsearch.meters.measured import Activity, MeasuredArch, MeasureRequest
+from fvsearch.pools import Pool
+from fvsearch.records import Record
+from fvsearch.study import Study
+
+POLL_SECONDS = 0.2
+"""Between looks at what the worker says it does."""
+
+WIDE = 0.05
+"""An arch whose interval is wider than this share of its median, on either side, is measured once more, twice as long."""
+
+OnProgress = Callable[[int, Activity], None]
+"""Told how many archs the draft holds, and what begins."""
+
+
+class Errand(Record, frozen=True, kw_only=True):
+    """What the worker does: the request, the draft it keeps archs in, and the file in which it says what it does."""
+
+    request: MeasureRequest
+    draft: str
+    news: str
+
+
+class Worker:
+    """A pool of one that starts when it is first needed, and anew after `renew`.
+
+    Args:
+        open_pool: Makes the pool.
+    """
+
+    def __init__(self, open_pool: Callable[[], Pool]) -> None:
+        self._open = open_pool
+        self._pool: Pool | None = None
+
+    def __enter__(self) -> "Worker":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        self.renew()
+
+    def submit(self, task: Callable[[Any], Any], argument: Any) -> "Future[Any]":
+        """Start `task(argument)`."""
+        self._pool = self._pool or self._open()
+        return self._pool.submit(task, argument)
+
+    def renew(self) -> None:
+        """End what runs; the next task has a fresh process, whose memory no earlier one holds."""
+        if self._pool:
+            self._pool.close(cancel=True)
+        self._pool = None
+
+
+def describe_machine(backend: str) -> Machine:
+    """What the worker runs on."""
+    from fvsearch.training.device import device_name, versions
+
+    return Machine.of(device_name(), backend, versions())
+
+
+def run_errand(errand: Errand) -> None:
+    """Measure, in the worker."""
+    request = errand.request
+
+    def keep(measured: MeasuredArch) -> None:
+        arch = request.archs[measured.index]
+        sampled = Sampled(
+            arch=arch,
+            layout=format_layout(arch, request.image_shape[:2]),
+            pattern=pattern(arch, request.image_shape),
+            memory=measured.memory.bytes,
+            throughput=measured.throughput.median,
+            ratio=measured.ratio.median,
+            ratio_low=measured.ratio.low,
+            ratio_high=measured.ratio.high,
+        )
+        append_durably(Path(errand.draft), sampled)
+
+    with open(errand.news, "ab", buffering=0) as news:
+
+        def tell(activity: Activity) -> None:
+            news.write(msgspec.json.encode(activity) + b"\n")
+
+        measure_throughputs(request, on_measured=keep, on_activity=tell)
+
+
+def measure_sample(study: Study, archs: Sequence[Arch], draft: Draft, seconds: float, worker: Worker, on_progress: OnProgress) -> None:
+    """Measure what the draft does not hold yet, then once more what came out wide.
+
+    An arch that cannot be measured, for want of memory say, is kept as skipped, and the others go on.
+
+    Args:
+        study: Whose step.
+        archs: The baseline first.
+        draft: Where the archs are kept.
+        seconds: For each arch, once compiled.
+        worker: That measures.
+        on_progress: Told of each step.
+
+    Raises:
+        RunError: The baseline cannot be measured.
+    """
+    baseline, *others = archs
+    _measure(study, baseline, [arch for arch in others if arch.arch_hash not in draft.entries], draft, seconds, worker, on_progress)
+    wide = [arch for arch in others if _is_wide(draft, arch)]
+    _measure(study, baseline, wide, draft, 2 * seconds, worker, on_progress)
+
+
+def _is_wide(draft: Draft, arch: Arch) -> bool:
+    """Whether an arch's only reading has a wide interval."""
+    entry = draft.entries[arch.arch_hash]
+    return isinstance(entry, Sampled) and entry.half_width > WIDE and draft.readings[arch.arch_hash] == 1
+
+
+def _measure(
+    study: Study, baseline: Arch, wanted: Sequence[Arch], draft: Draft, seconds: float, worker: Worker, on_progress: OnProgress
+) -> None:
+    """Measure archs, whatever the draft holds of them."""
+    while wanted:
+        request = MeasureRequest(
+            archs=(baseline, *wanted),
+            image_shape=study.data.image_shape,
+            num_classes=study.data.num_classes,
+            recipe=study.recipe,
+            batch_size=study.cost_batch_size,
+            phase=study.budget.phase,
+            time_budget=seconds * (1 + len(wanted)),
+            seed=study.seed,
+        )
+        before = draft.readings.copy()
+        failed = _perform(request, draft, worker, on_progress)
+        if failed is None:
+            return
+        append_durably(draft.path, failed)
+        draft.read()
+        wanted = [arch for arch in wanted if draft.readings[arch.arch_hash] == before[arch.arch_hash]]
+
+
+def _perform(request: MeasureRequest, draft: Draft, worker: Worker, on_progress: OnProgress) -> Skipped | None:
+    """Have a request measured; the arch that it ended at, if it did not end well.
+
+    Raises:
+        RunError: It ended at the baseline, or while nothing was compiled.
+    """
+    news = draft.path.with_suffix(".news")
+    news.unlink(missing_ok=True)
+    doing = Activity("start")
+    try:
+        future = worker.submit(run_errand, Errand(request=request, draft=str(draft.path), news=str(news)))
+        for doing in _activities(future, news):
+            draft.read()
+            on_progress(len(draft.entries), doing)
+        future.result()
+    except RunError as error:
+        worker.renew()
+        layouts = {f"{format_layout(arch, request.image_shape[:2])}, {request.phase}": arch for arch in request.archs}
+        arch = layouts.get(doing.detail) if doing.kind == "compile" else None
+        if arch in (None, request.archs[0]):
+            raise
+        return Skipped(arch=arch, layout=format_layout(arch, request.image_shape[:2]), reason=str(error))
+    finally:
+        news.unlink(missing_ok=True)
+        draft.read()
+    return None
+
+
+def _activities(future: "Future[None]", news: Path) -> Iterator[Activity]:
+    """What the worker has said, as it says it, until the work is done; the latest again after each look."""
+    read, done = 0, False
+    while not done:
+        done = bool(wait([future], timeout=POLL_SECONDS).done)
+        lines = news.read_bytes().split(b"\n")[:-1] if news.exists() else []
+        for line in lines[max(read - 1, 0) :]:
+            yield msgspec.json.decode(line, type=Activity)
+        read = len(lines)
