@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from fvsearch.meters.lock import device_lock
+
 BACKEND = os.environ["KERAS_BACKEND"]
 TINY = ["--image-size", "8", "--patch-size", "2", "--channels", "1", "--classes", "10", "--seconds", "0.1"]
 SMALL, LARGE = "B1(17, h16, m32, a2)", "B2(17, h64, m128, a4)"
@@ -40,6 +42,18 @@ def test_measure_prints_one_json_document_and_says_what_it_does_elsewhere(tmp_pa
         assert 0 < found["ratio"]["throughput"]["low"] <= found["ratio"]["throughput"]["median"]
         assert f"compiling {LARGE}, {phase}" in said
     assert "starting the backend" in said
+
+
+def test_who_measures_at_the_same_time_is_waited_for_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setenv("JAX_PLATFORMS", "cpu")
+    arguments = [SMALL, *TINY, "--phase", "inference", "--backend", "jax"]
+    with device_lock("cpu"), start(*arguments, folder=tmp_path) as process:
+        assert process.stderr is not None
+        said = next(line for line in process.stderr if "waiting" in line)
+        assert said == f"waiting for process {os.getpid()}, which measures on this device\n"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
 
 
 def test_ctrl_c_ends_it_at_once_with_130(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from metered import SHAPE, arch, compiled
 from fvsearch.meters.backend import Batch, meter
 from fvsearch.meters.memory import prepare, synthetic_batch
 from fvsearch.meters.rounds import Runner
-from fvsearch.study import Recipe
+from fvsearch.study import Phase, Recipe
 
 RECIPE = Recipe(epochs=2, batch_size=8, dropout=0.1, stochastic_depth=0.1)
 STEPS = 3
@@ -56,6 +56,21 @@ def test_inference_changes_nothing(batch: Batch) -> None:
     before = [keras.ops.convert_to_numpy(variable) for variable in model.trainable_variables]
     for ours, was in zip(after(meter().make_runner(model, batch, "inference"), model), before, strict=True):
         np.testing.assert_array_equal(ours, was)
+
+
+@pytest.mark.skipif(BACKEND != "jax", reason="of JAX, which returns before its work is done")
+@pytest.mark.parametrize("phase", ["training", "inference"])
+def test_a_runner_returns_when_all_is_computed(phase: Phase) -> None:
+    import jax
+
+    many = synthetic_batch(SHAPE, 10, 256)
+    model = compiled(arch((2, 1), width=64), RECIPE)
+    prepare(model, many)
+    runner = meter().make_runner(model, many, phase)
+    runner(1)
+    for _ in range(3):
+        runner(1)
+        assert all(array.is_ready() for array in jax.tree.leaves(inspect.getclosurevars(runner).nonlocals["state"]))
 
 
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="of TensorFlow's feeds")
