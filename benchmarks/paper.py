@@ -1,7 +1,7 @@
 """The report's table of compression beside the closed form and this machine: memory and steps/s of its layouts relative to B12(197).
 
     python benchmarks/paper.py [--size Ti|S|B] [--batch-size 8] [--dtype float32] [--backends jax tensorflow torch] [--seconds 30]
-                               [--no-full-memory] [--out runs/bench/paper.json]
+                               [--no-full-memory] [--out runs/bench/paper.json] [--docs docs/paper.md]
     python benchmarks/paper.py --size B --batch-size 128 --dtype mixed_bfloat16        the report's own models, on a GPU
 
 Source of the column "paper": the Funnel-ViT report, table 2, pre-training of ViT-B/16 at 224 px, 4096 images over 32 cores: 128 a core.
@@ -16,7 +16,7 @@ and attention scores weighing differently in each: hence a column for ViT-B/16 a
 images/s are ratios to B12 in the same round, their median and 95% interval. "metered" is the same meter's word on ViT-B/16 itself at batch
 128 in float32: on a CPU no meter runs the step it is asked about, so that needs minutes and no accelerator; --no-full-memory leaves it
 out. Each backend runs in processes of its own, the layouts of one in turns. Prints a table a backend and the size of the errors, and
-writes one JSON document.
+writes one JSON document; --docs brings a page's figures up to date.
 """
 
 import argparse
@@ -34,6 +34,7 @@ import msgspec
 from fvsearch.arch import FAMILY, Arch
 from fvsearch.backend import BACKENDS, is_installed
 from fvsearch.comparing import measure_in_worker
+from fvsearch.conditions import ATTENTION
 from fvsearch.costs import Attention, Cost, predict
 from fvsearch.layout import parse_layout
 from fvsearch.measuring import Measured, MeasureRequest, measure_memory
@@ -52,15 +53,15 @@ PAPER = {
 
 IMAGE_SHAPE, NUM_CLASSES, PAPER_BATCH_SIZE = (224, 224, 3), 1000, 128
 
-ATTENTION: dict[str, Attention] = {"jax": "kept", "tensorflow": "kept", "torch": "fused"}
-"""What each backend does with attention scores on CPU."""
-
 Column = list[float]
 """A value each layout, over B12's."""
 
 KINDS = {"memory": "memory", "steps_per_s": "steps/s"}
 NAMES = {"paper": "paper", "formula": "formula", "metered": "metered", "twin_formula": "twin's formula", "measured": "twin measured"}
 """Of columns, as a reader sees them."""
+
+BEGIN, END = "<!-- figures of benchmarks/paper.py: begin -->", "<!-- end -->"
+"""Between them docs/paper.md holds what this prints."""
 
 PAIRS = (("formula", "paper"), ("metered", "paper"), ("twin_formula", "measured"), ("measured", "paper"))
 """Which columns are compared."""
@@ -76,6 +77,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=30.0, help="for each layout at most; rounds end earlier where ratios are narrow")
     parser.add_argument("--full-memory", action=argparse.BooleanOptionalAction, default=True, help="ask the meter about ViT-B/16, too")
     parser.add_argument("--out", type=Path, default=Path("runs/bench/paper.json"), help="where the JSON document goes")
+    parser.add_argument("--docs", type=Path, help="a page whose figures to replace: docs/paper.md")
     options = parser.parse_args()
     backends = [name for text in options.backends for name in text.split(",")]
 
@@ -83,6 +85,7 @@ def main() -> int:
     full_request = make_request("B", PAPER_BATCH_SIZE, "float32", 0.0)
     document: dict[str, Any] = {
         "benchmark": "paper",
+        "command": " ".join(["python benchmarks/paper.py", *sys.argv[1:]]),
         "source": "the Funnel-ViT report, table 2",
         "size": options.size,
         "batch_size": options.batch_size,
@@ -97,9 +100,11 @@ def main() -> int:
             (measured,) = measure_in_worker([request], backend, on_activity)
         metered = meter_in_worker(full_request, backend) if options.full_memory else None
         document["backends"][backend] = compare(backend, request, measured, metered)
-        print_table(backend, document)
+        print_tables(backend, document)
         options.out.parent.mkdir(parents=True, exist_ok=True)
         options.out.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")  # after each: a kill loses one backend
+    if options.docs:
+        write_docs(options.docs, document)
     print(f"written: {options.out}", file=sys.stderr)
     return 0
 
@@ -221,44 +226,84 @@ def errors(ours: Column, theirs: Column) -> dict[str, float]:
     }
 
 
-def print_table(backend: str, document: dict[str, Any]) -> None:
-    """A row each layout, then the size of the errors."""
-    from rich.console import Console
-    from rich.table import Table
+Figures = tuple[list[str], list[list[str]]]
+"""A header and rows; the first column is text, the others are numbers."""
 
-    found, size = document["backends"][backend], document["size"]
-    console = Console(width=190)
-    versions = ", ".join(f"{name} {found['versions'][name]}" for name in (backend, "keras"))
-    table = Table(
-        title=f"relative to B12(197): ViT-B/16, and its twin ViT-{size}/16 at batch {document['batch_size']}, {document['dtype']}; "
-        f"{versions}, {found['device']}, {document['machine']}",
-        caption=f"memory: {found['memory_source']}",
-    )
-    table.add_column("layout", no_wrap=True)
-    shown = {kind: [name for name in NAMES if name in found[kind]] for kind in KINDS}
-    for kind, names in shown.items():
-        for name in names:
-            table.add_column(f"{KINDS[kind]}\n{NAMES[name]}", justify="right", no_wrap=True)
-    for row, layout in enumerate(found["layouts"]):
-        memory, speed = found["memory"], found["steps_per_s"]
-        table.add_row(
+
+def ratio_figures(found: dict[str, Any]) -> Figures:
+    """A row each layout: its memory and steps/s over B12's, by column."""
+    names = {kind: [name for name in NAMES if name in found[kind]] for kind in KINDS}
+    memory, speed = found["memory"], found["steps_per_s"]
+    rows = [
+        [
             layout,
-            *(f"{memory[name][row]:.3f}" for name in shown["memory"]),
-            *(f"{speed[name][row]:.2f}" for name in shown["steps_per_s"][:-1]),
+            *(f"{memory[name][row]:.3f}" for name in names["memory"]),
+            *(f"{speed[name][row]:.2f}" for name in names["steps_per_s"][:-1]),
             f"{speed['measured'][row]:.2f} ({speed['low'][row]:.2f} to {speed['high'][row]:.2f})",
-        )
-    console.print(table)
-    sizes = Table(title="errors of the ratios, B12's left out; Kendall's tau of all five rows")
-    for name in ("", *(f"{kind}: {what}" for kind in KINDS.values() for what in ("mean", "worst", "tau"))):
-        sizes.add_column(name, justify="right" if name else "left")
-    for name, each in found["errors"].items():
-        sizes.add_row(name, *(text for kind in KINDS for text in show_errors(each[kind])))
-    console.print(sizes)
+        ]
+        for row, layout in enumerate(found["layouts"])
+    ]
+    return ["layout", *(f"{KINDS[kind]}: {NAMES[name]}" for kind, shown in names.items() for name in shown)], rows
+
+
+def error_figures(found: dict[str, Any]) -> Figures:
+    """A row each comparison."""
+    header = ["errors of the ratios", *(f"{kind}: {what}" for kind in KINDS.values() for what in ("mean", "worst", "tau"))]
+    return header, [[name, *(text for kind in KINDS for text in show_errors(each[kind]))] for name, each in found["errors"].items()]
 
 
 def show_errors(found: dict[str, float] | None) -> tuple[str, str, str]:
     """Mean, worst, tau."""
     return (f"{found['mean']:.1%}", f"{found['worst']:+.1%}", f"{found['kendall_tau']:.2f}") if found else ("", "", "")
+
+
+def title(backend: str, document: dict[str, Any]) -> str:
+    """Of a backend's figures: on what."""
+    found = document["backends"][backend]
+    versions = ", ".join(f"{name} {found['versions'][name]}" for name in (backend, "keras"))
+    return (
+        f"{versions}: twin ViT-{document['size']}/16 at batch {document['batch_size']}, {document['dtype']}; "
+        f"{found['device']}, {document['machine']}"
+    )
+
+
+def print_tables(backend: str, document: dict[str, Any]) -> None:
+    """Ratios, then the size of their errors."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console, found = Console(width=190), document["backends"][backend]
+    for name, (header, rows) in (
+        (f"relative to B12(197); {title(backend, document)}", ratio_figures(found)),
+        ("B12's row is left out; Kendall's tau is of all five", error_figures(found)),
+    ):
+        table = Table(title=name)
+        for column in header:
+            table.add_column(column.replace(": ", "\n"), justify="left" if column == header[0] else "right", no_wrap=True)
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)
+
+
+def write_docs(path: Path, document: dict[str, Any]) -> None:
+    """The figures as Markdown, in the place of those that the page holds."""
+    before, _, rest = path.read_text(encoding="utf-8").partition(BEGIN)
+    _, _, after = rest.partition(END)
+    spent = "; ".join(f"{backend} {sum(found['seconds'].values()):.0f} s" for backend, found in document["backends"].items())
+    parts = [f"    {document['command']}\n\nLoad of the machine before: {document['load_before'][0]}; {spent}."]
+    for backend, found in document["backends"].items():
+        factor = found["constant"]
+        constants = f"Constant of memory: {factor['paper']} for the paper, {factor['twin']} for the twin (scores {found['attention']})."
+        source = f"Meter: {found['memory_source'].partition(': ')[2]}."
+        parts += [f"### {title(backend, document)}", f"{constants} {source}", *map(markdown, (ratio_figures(found), error_figures(found)))]
+    path.write_text("\n\n".join([f"{before}{BEGIN}", *parts, f"{END}{after}"]), encoding="utf-8")
+
+
+def markdown(figures: Figures) -> str:
+    """A table."""
+    header, rows = figures
+    lines = [header, ["---", *("---:" for _ in header[1:])], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 if __name__ == "__main__":

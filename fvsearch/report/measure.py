@@ -1,10 +1,11 @@
 """What `fvsearch measure` says: an arch's measured memory and images/s, as predicted beside it, and its ratio to another's."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fvsearch.arch import Arch
-from fvsearch.costs import Cost, predict
+from fvsearch.conditions import ATTENTION
+from fvsearch.costs import Attention, Cost, predict
 from fvsearch.layout import format_layout, stage_tokens
 from fvsearch.library import load_arch
 from fvsearch.meters.measured import Interval, Measured, MeasureRequest
@@ -104,7 +105,7 @@ def _describe(request: MeasureRequest, arch: Arch) -> dict[str, Any]:
     }
 
 
-def _predicted(request: MeasureRequest, arch: Arch) -> Cost:
+def _predicted(request: MeasureRequest, arch: Arch, attention: Attention = "kept") -> Cost:
     return predict(
         arch,
         image_shape=request.image_shape,
@@ -113,12 +114,13 @@ def _predicted(request: MeasureRequest, arch: Arch) -> Cost:
         dtype=request.recipe.dtype,
         phase=request.phase,
         optimizer=request.recipe.optimizer,
+        attention=attention,
     )
 
 
 def _phase(request: MeasureRequest, measured: Measured, names: Sequence[str]) -> dict[str, Any]:
     """Of one phase, by name of the arch."""
-    costs = [_predicted(request, arch) for arch in request.archs]
+    costs = [_predicted(request, arch, ATTENTION[measured.backend]) for arch in request.archs]
     found: dict[str, Any] = {
         name: {
             "memory": {"measured": memory.bytes, "source": memory.source, "predicted": cost.memory},
@@ -145,49 +147,48 @@ def measure_table(document: dict[str, Any]) -> "Table":
     from rich.table import Table
 
     versions = document["versions"]
+    on = (
+        f"{document['backend']} {versions[document['backend']]}, keras {versions['keras']}, on {_device(document)}; seed {document['seed']}"
+    )
     table = Table(
         title=f"batch {document['batch_size']}, {document['image_size']} px, {document['dtype']}, {document['optimizer']}",
-        caption="\n".join(
-            [
-                f"{document['backend']} {versions[document['backend']]}, keras {versions['keras']}, on {_device(document)}; "
-                f"seed {document['seed']}",
-                *_notes(document),
-            ]
-        ),
+        caption="\n".join([on, *_notes(document)]),
         caption_justify="left",
     )
-    for name in ("phase", "arch", "memory", "predicted", "images/s", "95% interval", "as macs predict"):
-        table.add_column(name, justify="left" if name in ("phase", "arch") else "right", no_wrap=name != "arch")
+    table.add_column("step of", overflow="fold")
+    for name in ("memory", "by formula", "images/s,\n95% interval", "by macs"):
+        table.add_column(name, justify="right", no_wrap=True)
     for phase, found in document["phases"].items():
+        table.add_row(f"[bold]{phase}[/bold]")
         for name in ("arch", "against"):
             if name in found:
-                row = found[name]
-                table.add_row(
-                    phase if name == "arch" else "",
-                    document[name]["layout"],
-                    show_bytes(row["memory"]["measured"]),
-                    show_bytes(row["memory"]["predicted"]),
-                    *_throughput(row["throughput"]),
-                    "",
-                )
+                memory = found[name]["memory"]
+                rate = _with_interval(found[name]["throughput"], _rate)
+                table.add_row(document[name]["layout"], show_bytes(memory["measured"]), show_bytes(memory["predicted"]), rate, "")
         if "ratio" in found:
             memory, ratio = found["ratio"]["memory"], found["ratio"]["throughput"]
             table.add_row(
-                "",
-                "ratio" if not ratio["is_tie"] else "ratio: a tie",
-                f"{memory['measured']:.3f}x",
-                f"{memory['predicted']:.3f}x",
-                f"{ratio['median']:.3f}x",
-                f"{ratio['low']:.3f} to {ratio['high']:.3f}",
-                f"{ratio['predicted']:.3f}x",
+                "ratio: a tie" if ratio["is_tie"] else "ratio",
+                _times(memory["measured"]),
+                _times(memory["predicted"]),
+                _with_interval(ratio, _times),
+                _times(ratio["predicted"]),
             )
         table.add_section()
     return table
 
 
-def _throughput(found: dict[str, Any]) -> tuple[str, str]:
-    low, high = (show_throughput(found[end]).removesuffix(" images/s") for end in ("low", "high"))
-    return show_throughput(found["median"]).removesuffix(" images/s"), f"{low} to {high}"
+def _with_interval(found: dict[str, Any], show: Callable[[float], str]) -> str:
+    """`858 (769-866)`."""
+    return f"{show(found['median'])} ({show(found['low']).rstrip('x')}-{show(found['high']).rstrip('x')})"
+
+
+def _rate(value: float) -> str:
+    return show_throughput(value).removesuffix(" images/s")
+
+
+def _times(value: float) -> str:
+    return f"{value:.3f}x"
 
 
 def _device(document: dict[str, Any]) -> str:
@@ -200,7 +201,7 @@ def _notes(document: dict[str, Any]) -> list[str]:
     sources: dict[str, list[str]] = {}
     for phase, found in document["phases"].items():
         sources.setdefault(found["arch"]["memory"]["source"], []).append(phase)
-    notes = [f"memory of {' and '.join(phases)}: {source}; predicted by formula" for source, phases in sources.items()]
+    notes = [f"memory of {' and '.join(phases)}: {source}" for source, phases in sources.items()]
     for phase, found in document["phases"].items():
         ratio = found.get("ratio", {}).get("throughput")
         if ratio and ratio["is_tie"]:

@@ -43,8 +43,8 @@ def document(ratio: Interval, spread: float = 0.01, **settings: object) -> dict:
     return measure_document(requests, [answer(request, ratio, spread) for request in requests], {"cores": 2})
 
 
-def text(found: dict) -> str:
-    console = Console(width=200, record=True, file=io.StringIO())
+def text(found: dict, width: int = 200) -> str:
+    console = Console(width=width, record=True, file=io.StringIO())
     console.print(measure_table(found))
     return console.export_text()
 
@@ -111,21 +111,14 @@ def test_one_arch_alone_has_no_ratio_and_its_own_interval_counts() -> None:
     assert "the time was spent" not in text(measure_document(requests, [answer(requests[0], CLEAR)], {}))
 
 
-def test_the_table_holds_every_number() -> None:
-    shown = text(document(CLEAR))
-    for number in (
-        "750 B",
-        "1000 B",
-        "0.750x",
-        "1.300x",
-        "1.280 to 1.320",
-        "130",
-        "99.0 to 101",
-        "jax 9.9",
-        "cpu (2 cores)",
-        "by the test",
-    ):
+@pytest.mark.parametrize("width", [80, 200])
+def test_the_table_holds_every_number(width: int) -> None:
+    shown = text(document(CLEAR), width)
+    for number in ("750 B", "1000 B", "0.750x", "1.300x (1.280-1.320)", "130 (129-131)", "100 (99.0-101)", "jax 9.9", "cpu (2 cores)"):
         assert number in shown, number
+    assert "B6(197)-6(99)" in shown
+    assert "by the test" in shown
+    assert "\N{HORIZONTAL ELLIPSIS}" not in shown, "nothing is cut"
 
 
 @pytest.mark.parametrize(
