@@ -80,7 +80,7 @@ def main() -> int:
     groups = make_groups(options.archs // 2)
     cases = [
         {"group": name, "layout": layout, "dtype": dtype, "phase": phase}
-        for dtype, phase, share in (("float32", "training", 1.0), ("mixed_bfloat16", "training", 1 / 3), ("float32", "inference", 1 / 3))
+        for dtype, phase, share in (("float32", "training", 1.0), ("mixed_bfloat16", "training", 0.3), ("float32", "inference", 0.3))
         for name, group in groups.items()
         for layout in group.layouts[: max(2, round(share * len(group.layouts)))]
     ]

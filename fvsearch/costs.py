@@ -19,9 +19,14 @@ Attention = Literal["kept", "fused"]
 MOMENTS: dict[Optimizer, int] = {"adamw": 2, "sgd": 1}
 """Numbers that an optimizer keeps of each parameter; SGD's is the momentum."""
 
-ACTIVATION_FACTOR = 1.4
-"""What a device keeps per activation that the formula counts (the k of `Cost.memory`), where it has not been measured."""
+ACTIVATION_FACTOR = 1.3
+"""What a device keeps per byte of activations that the formula counts (the k of `Cost.memory`), where it has not been measured.
 
+The middle of what the backends' meters say of training steps in float32 on a CPU, of baselines at 17 tokens and at ViT-Ti's 197: PyTorch
+1.05 and 1.03 (its attention fused), TensorFlow 1.30 and 1.25, JAX 1.38 and 1.61. XLA on a CPU keeps transposed copies, exponentials beside
+softmaxes and pieces of gelus; a device's own factor comes from one measurement, and ratios of archs hardly depend on it. docs/memory.md has
+the table, `python benchmarks/memory.py` makes it.
+"""
 
 SCORES: dict[Attention, int] = {"kept": 2, "fused": 0}
 """Numbers kept of each pair of a query and a key, a head: before and after the softmax, or none."""
@@ -70,7 +75,8 @@ class Item(Record, frozen=True):
         num_params: Count of weights.
         macs: Multiply-adds of one image's forward pass, matrix products only: a norm, a softmax, a bias or a pooling counts nothing.
         activations: Elements per image that a backward pass needs.
-        largest: Of these, the elements of one block, the stage's largest; none but attention and mlp have blocks.
+        largest: Elements per image that are there at once in one block, the stage's largest, where none is kept for a backward pass; none
+            but attention and mlp have blocks.
         activation_bytes: What the part holds per image at the peak of a step, in bytes: in training all its activations; in inference
             its largest block's, and nothing where another part's are more.
     """
@@ -225,6 +231,8 @@ def _attention(index: int, stage: Stage, n: int, n_keys: int, pooled: bool, scor
 
     Activations of a block: what its norm reads and what that writes; queries, keys and values; the heads' output as the heads leave it and
     as the projection reads it; `scores` numbers for each head, query and key. A first block whose queries are pooled norms the states too.
+
+    At once, without a backward pass: the input, what norms wrote, queries, keys and values; or the input, the values and the scores.
     """
     width, others = stage.width, stage.depth - 1
     num_params = stage.depth * (4 * (width + 1) * width + 2 * width)
@@ -233,22 +241,28 @@ def _attention(index: int, stage: Stage, n: int, n_keys: int, pooled: bool, scor
     read = (n + n_keys if pooled else n) * width
     plain = read + (3 * n + 2 * n_keys) * width
     first_scores, other_scores = scores * stage.num_heads * n * n_keys, scores * stage.num_heads * n * n
-    largest = read + plain + first_scores
-    activations = largest + others * (7 * n * width + other_scores)
-    others *= kept
-    held = widths.twice * read + widths.plain * plain + widths.score * first_scores
-    held += others * ((widths.twice + 6 * widths.plain) * n * width + widths.score * other_scores)
-    return Item("attention", index, num_params, macs, activations, largest, held)
+    activations = read + plain + first_scores + others * (7 * n * width + other_scores)
+    projected, attended = (3 * n + (3 if pooled else 2) * n_keys) * width, (n + n_keys) * width
+    if kept:
+        held = widths.twice * read + widths.plain * plain + widths.score * first_scores
+        held += others * ((widths.twice + 6 * widths.plain) * n * width + widths.score * other_scores)
+    else:
+        held = max(widths.plain * projected, widths.plain * attended + widths.score * first_scores)
+    return Item("attention", index, num_params, macs, activations, max(projected, attended + first_scores), held)
 
 
 def _mlp(index: int, stage: Stage, n: int, widths: Widths, kept: int) -> Item:
-    """The MLPs of a stage. Activations of a block: what its norm reads and what that writes; hidden units, `HIDDEN` numbers of each."""
+    """The MLPs of a stage.
+
+    Activations of a block: what its norm reads and what that writes; hidden units, `HIDDEN` numbers of each. At once, without a backward
+    pass: the same, less what the norm writes.
+    """
     width, mlp_dim, depth = stage.width, stage.mlp_dim, stage.depth
     num_params = 2 * width * mlp_dim + mlp_dim + width + 2 * width
-    largest = n * (2 * width + HIDDEN * mlp_dim)
-    held = n * ((widths.twice + widths.plain) * width + widths.plain * HIDDEN * mlp_dim)
-    held *= depth if kept else 1
-    return Item("mlp", index, depth * num_params, depth * 2 * n * width * mlp_dim, depth * largest, largest, held)
+    hidden = n * HIDDEN * mlp_dim
+    largest = n * width + hidden
+    held = depth * ((widths.twice + widths.plain) * n * width + widths.plain * hidden) if kept else widths.plain * largest
+    return Item("mlp", index, depth * num_params, depth * 2 * n * width * mlp_dim, depth * (n * width + largest), largest, held)
 
 
 def _largest_only(items: list[Item]) -> list[Item]:
