@@ -36,13 +36,14 @@ def designed_sample(study: Study, count: int) -> tuple[Arch, ...]:
     home = pattern(study.baseline, conditions.image_shape)
     chosen = [0]
     used = Counter({group: int(group == home) for group in groups})
+    typical = [-math.hypot(*point) for point in points]
     nearest = {index: math.inf for members in groups.values() for index in members}
     _mark(nearest, points, groups[home], 0)
     while len(chosen) < min(count, len(order)):
         fewest = min(used[group] for group in groups if groups[group])
         open_to = [index for group in groups if used[group] == fewest for index in groups[group]]
         # The first of a pattern has no other to be far from: it is the pattern's typical one, the nearest to the mean of all.
-        best = max(open_to, key=lambda index: (nearest[index], -math.dist(points[index], [0.0] * len(points[index]))))
+        best = max(open_to, key=lambda index: (nearest[index], typical[index]))
         group = pattern(order[best], conditions.image_shape)
         chosen.append(best)
         used[group] += 1
