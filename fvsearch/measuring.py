@@ -18,7 +18,7 @@ from fvsearch.meters.measured import Activity, Anchor, Interval, Measured, Measu
 from fvsearch.meters.rounds import Runner, median_interval, paired_ratio, time_interleaved
 from fvsearch.study import Data
 from fvsearch.training.environment import set_environment
-from fvsearch.training.segment import Clock
+from fvsearch.training.segment import Clock, import_work
 
 if TYPE_CHECKING:
     import keras
@@ -70,10 +70,12 @@ def measure_throughputs(
     if "keras" not in sys.modules:
         on_activity(Activity("start"))
     with clock.time("import"):
-        import keras
+        import_work()
+    import keras
 
-        from fvsearch.training.device import device_name, make_deterministic, versions
-    make_deterministic()  # As training: deterministic operations may be slower.
+    from fvsearch.training.device import device_name, set_up_device, versions
+
+    set_up_device()  # As training: deterministic operations may be slower.
     device = device_name()
     measuring = _Measuring(request, clock, on_measured, on_activity)
     with ExitStack() as owned:

@@ -1,7 +1,9 @@
 """What a process that trains should be told, in environment variables, before a backend is imported."""
 
+import contextlib
+import gc
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 TRAINING = {
     # JAX and PyTorch take faster kernels on GPUs that differ from run to run, unless told not to.
@@ -24,6 +26,22 @@ def set_environment() -> None:
     """Set what the user has not; without effect on a backend that is imported already."""
     for name, value in TRAINING.items():
         os.environ.setdefault(name, value)
+
+
+@contextlib.contextmanager
+def lasting_imports() -> Iterator[None]:
+    """Import a backend in the block: no garbage is looked for meanwhile, and what there is afterwards is never looked through again.
+
+    Modules live as long as the process. Looking through TensorFlow's took 0.7 of 2.9 s of its import, and 0.2 s before every trial.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if enabled:
+            gc.enable()
 
 
 def worker_environment(environment: Mapping[str, str], num_workers: int) -> dict[str, str]:

@@ -13,6 +13,7 @@ loads no keras: the coordinator pickles segments, a worker runs them.
 
 import contextlib
 import hashlib
+import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -26,7 +27,7 @@ from fvsearch.errors import ConfigError, FvsearchError, TrainingError
 from fvsearch.files import locked_folder, write_atomically
 from fvsearch.records import Record, require_at_least
 from fvsearch.study import Data, Phase, Recipe, require_patches
-from fvsearch.training.environment import set_environment
+from fvsearch.training.environment import lasting_imports, set_environment
 from fvsearch.training.metrics import EpochMetrics
 
 Status = Literal["completed", "over_memory", "failed"]
@@ -132,7 +133,9 @@ def run_locked(segment: Segment, on_epoch: OnEpoch | None = None) -> SegmentResu
     set_environment()
     clock = Clock()
     with clock.time("import"):
-        from fvsearch.training.work import Work
+        import_work()
+    from fvsearch.training.work import Work
+
     work = Work(segment, clock)
     ended = work.ended()
     if ended is not None:
@@ -147,6 +150,13 @@ def run_locked(segment: Segment, on_epoch: OnEpoch | None = None) -> SegmentResu
         return work.result(*explain_error(error, Path(segment.folder)))
     write_atomically(work.result_path, msgspec.json.encode(Ended(segment=segment, result=result)))
     return result
+
+
+def import_work() -> None:
+    """Import what trains, once a process."""
+    if "fvsearch.training.work" not in sys.modules:
+        with lasting_imports():
+            import fvsearch.training.work  # noqa: F401
 
 
 def explain_error(error: Exception, folder: Path) -> tuple[Status, str]:

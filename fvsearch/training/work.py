@@ -8,7 +8,7 @@ import msgspec
 from fvsearch.data import SearchSplits, load_search_splits
 from fvsearch.meters.memory import step_memory
 from fvsearch.training.checkpoint import read_checkpoint, save_checkpoint
-from fvsearch.training.device import device_name, make_deterministic, versions
+from fvsearch.training.device import device_name, set_up_device, versions
 from fvsearch.training.fit import Stopwatch, compile_model, recipe_model, steps_per_epoch, train_epochs
 from fvsearch.training.metrics import MetricsFile
 from fvsearch.training.ownership import claim_folder
@@ -135,7 +135,7 @@ def fresh_model(segment: Segment, num_train: int) -> keras.Model:
     policy = keras.config.dtype_policy()
     keras.utils.clear_session()
     keras.config.set_dtype_policy(policy)
-    make_deterministic()
+    set_up_device()
     model = bare_model(segment)
     compile_model(model, segment.recipe, steps_per_epoch(segment.recipe, num_train))
     return model
