@@ -19,6 +19,9 @@ os.environ.setdefault("KERAS_BACKEND", "jax")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 set_environment()
 
+# What this user has calibrated is no part of a test.
+os.environ["FVSEARCH_CALIBRATIONS"] = str(Path(__file__).parent / "no-calibrations")
+
 ABOVE_THE_KERAS_LINE = {"models", "training", "weights", "meters"}
 HERE = Path(__file__).parent
 
