@@ -20,13 +20,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from fvsearch.costs import Attention, Cost, predict
+from fvsearch.costs import HABITS, Cost, Habits, predict
 from fvsearch.layout import format_layout, parse_layout
 from fvsearch.library import load_space, load_study
 from fvsearch.records import Record
-
-ATTENTION: dict[str, Attention] = {"jax": "kept", "tensorflow": "kept", "torch": "fused"}
-"""What each backend does with attention scores on CPU."""
 
 UNOPTIMISED = "--xla_backend_optimization_level=0"
 """XLA plans the buffers before LLVM sees the code: without LLVM's optimisation the same bytes are there several times sooner."""
@@ -70,7 +67,7 @@ def main() -> int:
     """Measure, compare, print, write."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--archs", type=int, default=30, help="half of them of each group")
-    parser.add_argument("--backends", nargs="+", default=list(ATTENTION), choices=list(ATTENTION))
+    parser.add_argument("--backends", nargs="+", default=list(HABITS), choices=list(HABITS))
     parser.add_argument("--out", type=Path, default=Path("memory.json"), help="where the JSON document goes")
     parser.add_argument("--reuse", type=Path, help="an earlier document, whose measured bytes are taken where it has them")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
@@ -93,8 +90,8 @@ def main() -> int:
             write(document, options.out)
 
         found = measured(backend, cases, groups, known["backends"].get(backend, {"rows": []}), keep)
-        rows = compare(found["rows"], groups, ATTENTION[backend])
-        document["backends"][backend] = {**found, "attention": ATTENTION[backend], "rows": rows}
+        rows = compare(found["rows"], groups, HABITS[backend])
+        document["backends"][backend] = {**found, "habits": HABITS[backend], "rows": rows}
     document["summary"] = summarise(document)
     write(document, options.out)
     print_tables(document)
@@ -211,7 +208,7 @@ def work() -> int:
     return 0
 
 
-def predicted(row: dict[str, Any], group: Group, attention: Attention) -> Cost:
+def predicted(row: dict[str, Any], group: Group, habits: Habits) -> Cost:
     """The closed form of a measured row."""
     arch = parse_layout(row["layout"], patch_size=group.patch_size, image_size=group.image_shape[:2])
     return predict(
@@ -221,16 +218,16 @@ def predicted(row: dict[str, Any], group: Group, attention: Attention) -> Cost:
         batch_size=group.batch_size,
         dtype=row["dtype"],
         phase=row["phase"],
-        attention=attention,
+        **habits,
     )
 
 
-def compare(rows: list[dict[str, Any]], groups: dict[str, Group], attention: Attention) -> list[dict[str, Any]]:
+def compare(rows: list[dict[str, Any]], groups: dict[str, Group], habits: Habits) -> list[dict[str, Any]]:
     """The rows with the constant of their group's first, and what the formula predicts with it."""
     factors: dict[tuple[str, ...], float] = {}
     compared = []
     for row in rows:
-        cost = predicted(row, groups[row["group"]], attention)
+        cost = predicted(row, groups[row["group"]], habits)
         setting = (row["group"], row["dtype"], row["phase"])
         factor = factors.setdefault(setting, (row["measured"] - cost.weight_memory) / cost.activation_memory)
         bytes_predicted = round(cost.weight_memory + factor * cost.activation_memory)

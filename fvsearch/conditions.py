@@ -11,7 +11,7 @@ from functools import cached_property
 import msgspec
 
 from fvsearch.arch import Arch
-from fvsearch.costs import ACTIVATION_FACTOR, Attention, Cost, Part, predict
+from fvsearch.costs import ACTIVATION_FACTOR, COMMON, HABITS, Attention, Cost, Part, predict
 from fvsearch.layout import stage_tokens
 from fvsearch.records import Record, to_builtins
 from fvsearch.study import DType, Optimizer, Phase, Study
@@ -26,7 +26,7 @@ FORMULA_MEMORY: Prices = {"weights": 1.0, "activations": ACTIVATION_FACTOR}
 FORMULA_STEP_TIME: Prices = {"macs": 1.0}
 """The closed form as prices, where nothing is known of the device."""
 
-ATTENTION: dict[str, Attention] = {"jax": "kept", "tensorflow": "kept", "torch": "fused"}
+ATTENTION: dict[str, Attention] = {backend: habits["attention"] for backend, habits in HABITS.items()}
 """Whether a backend keeps attention scores for the backward pass; where the backend is not known, they are counted as kept."""
 
 
@@ -85,6 +85,7 @@ class Conditions(Record, frozen=True, kw_only=True):
 
     def cost(self, arch: Arch, phase: Phase | None = None, attention: Attention | None = None) -> Cost:
         """The arch's costs by formula, phase and attention as they are here unless said."""
+        habits = HABITS.get(self.backend, COMMON)
         return predict(
             arch,
             image_shape=self.image_shape,
@@ -93,7 +94,9 @@ class Conditions(Record, frozen=True, kw_only=True):
             dtype=self.dtype,
             phase=phase or self.phase,
             optimizer=self.optimizer,
-            attention=attention or ATTENTION.get(self.backend, "kept"),
+            attention=attention or habits["attention"],
+            hidden=habits["hidden"],
+            outputs=habits["outputs"],
         )
 
 

@@ -3,8 +3,9 @@
 The items are the one source: every total is a sum over them, so a total and its breakdown cannot disagree.
 """
 
+import itertools
 from collections.abc import Mapping
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal, NoReturn, TypedDict
 
 from fvsearch.arch import Arch, Stage
 from fvsearch.errors import ConfigError
@@ -15,6 +16,9 @@ from fvsearch.study import DType, Optimizer, Phase
 Part = Literal["patch", "projection", "attention", "mlp", "head"]
 Attention = Literal["kept", "fused"]
 """Whether attention scores are kept for the backward pass, before and after the softmax, or made again from queries and keys."""
+
+Outputs = Literal["freed", "held"]
+"""Whether a block's output goes once it has been read, or stays to the end of an inference pass."""
 
 MOMENTS: dict[Optimizer, int] = {"adamw": 2, "sgd": 1}
 """Numbers that an optimizer keeps of each parameter; SGD's is the momentum."""
@@ -31,8 +35,35 @@ the table, `python benchmarks/memory.py` makes it.
 SCORES: dict[Attention, int] = {"kept": 2, "fused": 0}
 """Numbers kept of each pair of a query and a key, a head: before and after the softmax, or none."""
 
-HIDDEN = 2
-"""Numbers kept of each hidden unit of an MLP: before and after the activation."""
+HELD: dict[Outputs, int] = {"freed": 0, "held": 1}
+"""Of a block's output, what stays to the end of an inference pass."""
+
+
+class Habits(TypedDict):
+    """What of `predict` is a backend's own way.
+
+    Attributes:
+        attention: What becomes of attention scores.
+        hidden: Numbers kept of each hidden unit of an MLP.
+        outputs: What becomes of the blocks' outputs in inference; in training the backward pass needs them.
+    """
+
+    attention: Attention
+    hidden: int
+    outputs: Outputs
+
+
+COMMON = Habits(attention="kept", hidden=2, outputs="freed")
+"""Scores and hidden units before and after softmax and activation."""
+
+HABITS: dict[str, Habits] = {
+    "jax": COMMON,
+    # No kernel for gelu, and no compiler to make its pieces again: h, h / sqrt(2), the cumulative probability, and their product.
+    "tensorflow": Habits(attention="kept", hidden=4, outputs="freed"),
+    # Kernels for attention and gelu. It runs call by call, and Keras's functional model holds each layer's output until the last has run.
+    "torch": Habits(attention="fused", hidden=2, outputs="held"),
+}
+"""By backend, as its CPU meter shows them."""
 
 FLOAT32 = 4
 """Bytes of a weight, a gradient, a moment, and an element of the last norm and of the logits, whatever the dtype policy."""
@@ -78,7 +109,7 @@ class Item(Record, frozen=True):
         largest: Elements per image that are there at once in one block, the stage's largest, where none is kept for a backward pass; none
             but attention and mlp have blocks.
         activation_bytes: What the part holds per image at the peak of a step, in bytes: in training all its activations; in inference
-            its largest block's, and nothing where another part's are more.
+            `largest`, and nothing where another part's is more; on backends that hold outputs, those besides.
     """
 
     part: Part
@@ -124,7 +155,10 @@ class Cost(Record, frozen=True, kw_only=True):
 
     @property
     def activations(self) -> int:
-        """Elements per image that are alive at the peak: training keeps all, inference the images and the largest block's."""
+        """Elements per image that are alive at the peak: training keeps all, inference the images and the largest block's.
+
+        Outputs that a backend holds in inference are not among them.
+        """
         if self.phase == "training":
             return sum([item.activations for item in self.items])
         return self.items[0].activations + max([item.largest for item in self.items])
@@ -171,6 +205,8 @@ def predict(
     phase: Phase = "training",
     optimizer: Optimizer = "adamw",
     attention: Attention = "kept",
+    hidden: int = 2,
+    outputs: Outputs = "freed",
 ) -> Cost:
     """What the arch costs, in microseconds and without a backend.
 
@@ -184,14 +220,16 @@ def predict(
         phase: "training" or "inference".
         optimizer: "adamw" or "sgd" (with momentum); inference takes no notice.
         attention: "kept", or "fused" where one kernel computes attention and keeps no scores, as PyTorch's does and cuDNN's.
+        hidden: Numbers kept of each hidden unit: before and after the activation, and more where that is made of several operations.
+        outputs: Of the blocks, in inference: "freed", or "held" to its end. `HABITS` has all three by backend.
 
     Raises:
         ConfigError: Patches do not tile the image, or an argument is out of its range.
     """
     if num_classes < 1 or batch_size < 1:
         raise ConfigError(f"`num_classes` and `batch_size` must be at least 1, but got num_classes={num_classes}, batch_size={batch_size}")
-    if dtype not in WIDTHS or phase not in KEPT or optimizer not in MOMENTS or attention not in SCORES:
-        _refuse(dtype=(dtype, WIDTHS), phase=(phase, KEPT), optimizer=(optimizer, MOMENTS), attention=(attention, SCORES))
+    if dtype not in WIDTHS or phase not in KEPT or optimizer not in MOMENTS or attention not in SCORES or outputs not in HELD:
+        _refuse({"dtype": dtype, "phase": phase, "optimizer": optimizer, "attention": attention, "outputs": outputs})
     tokens = stage_tokens(arch, image_shape)
     widths, scores, kept = WIDTHS[dtype], SCORES[attention], KEPT[phase]
     patch_values = arch.patch_size * arch.patch_size * image_shape[2]
@@ -208,7 +246,7 @@ def predict(
             items.append(Item("projection", index, num_params, states * width, states, 0, kept * widths.plain * states))
         pooled = stage.pool_stride > 1 and arch.pool_query_only
         items.append(_attention(index, stage, n, n_before if pooled else n, pooled, scores, widths, kept))
-        items.append(_mlp(index, stage, n, widths, kept))
+        items.append(_mlp(index, stage, n, hidden, widths, kept))
         n_before, width_before = n, width
     # Activations: all tokens as the last norm reads and writes them, and the logits.
     num_params = 2 * width_before + (width_before + 1) * num_classes
@@ -216,14 +254,17 @@ def predict(
     bytes_ = (widths.twice + FLOAT32) * states + FLOAT32 * num_classes
     items.append(Item("head", None, num_params, width_before * num_classes, 2 * states + num_classes, 0, kept * bytes_))
     if not kept:
-        items = _largest_only(items)
+        stay = HELD[outputs] * widths.plain
+        patches = 3 * stay * tokens[0] * arch.stages[0].width  # as they come, with the class token, with positions
+        items = _at_the_peak(items, patches, [stay * stage.depth * n * stage.width for n, stage in zip(tokens, arch.stages, strict=True)])
     return Cost(items=tuple(items), batch_size=batch_size, dtype=dtype, phase=phase, optimizer=optimizer)
 
 
-def _refuse(**arguments: tuple[str, Mapping[Any, Any]]) -> NoReturn:
+def _refuse(arguments: Mapping[str, str]) -> NoReturn:
     """Say which argument is none of its known values."""
-    name, (value, known) = next((name, pair) for name, pair in arguments.items() if pair[0] not in pair[1])
-    raise ConfigError(f"`{name}` must be one of {', '.join(known)}, but got {value!r}{suggest(value, known)}")
+    known: dict[str, Mapping[Any, Any]] = {"dtype": WIDTHS, "phase": KEPT, "optimizer": MOMENTS, "attention": SCORES, "outputs": HELD}
+    name, value = next((name, value) for name, value in arguments.items() if value not in known[name])
+    raise ConfigError(f"`{name}` must be one of {', '.join(known[name])}, but got {value!r}{suggest(value, known[name])}")
 
 
 def _attention(index: int, stage: Stage, n: int, n_keys: int, pooled: bool, scores: int, widths: Widths, kept: int) -> Item:
@@ -251,25 +292,31 @@ def _attention(index: int, stage: Stage, n: int, n_keys: int, pooled: bool, scor
     return Item("attention", index, num_params, macs, activations, max(projected, attended + first_scores), held)
 
 
-def _mlp(index: int, stage: Stage, n: int, widths: Widths, kept: int) -> Item:
+def _mlp(index: int, stage: Stage, n: int, hidden: int, widths: Widths, kept: int) -> Item:
     """The MLPs of a stage.
 
-    Activations of a block: what its norm reads and what that writes; hidden units, `HIDDEN` numbers of each. At once, without a backward
+    Activations of a block: what its norm reads and what that writes; hidden units, `hidden` numbers of each. At once, without a backward
     pass: the same, less what the norm writes.
     """
-    width, mlp_dim, depth = stage.width, stage.mlp_dim, stage.depth
-    num_params = 2 * width * mlp_dim + mlp_dim + width + 2 * width
-    hidden = n * HIDDEN * mlp_dim
-    largest = n * width + hidden
-    held = depth * ((widths.twice + widths.plain) * n * width + widths.plain * hidden) if kept else widths.plain * largest
-    return Item("mlp", index, depth * num_params, depth * 2 * n * width * mlp_dim, depth * (n * width + largest), largest, held)
+    width, depth = stage.width, stage.depth
+    num_params = 2 * width * stage.mlp_dim + stage.mlp_dim + width + 2 * width
+    units = n * hidden * stage.mlp_dim
+    largest = n * width + units
+    held = depth * ((widths.twice + widths.plain) * n * width + widths.plain * units) if kept else widths.plain * largest
+    return Item("mlp", index, depth * num_params, depth * 2 * n * width * stage.mlp_dim, depth * (n * width + largest), largest, held)
 
 
-def _largest_only(items: list[Item]) -> list[Item]:
-    """The same, but of attentions and MLPs only the one that holds the most holds anything: each block makes way for the next."""
-    most = max([item.activation_bytes for item in items[1:]])
-    winner = next(item for item in items[1:] if item.activation_bytes == most)
-    return [
-        item if item in (items[0], winner) else Item(item.part, item.stage, item.num_params, item.macs, item.activations, item.largest, 0)
-        for item in items
-    ]
+def _at_the_peak(items: list[Item], patches: int, outputs: list[int]) -> list[Item]:
+    """Inference's items with what each holds where the most is held, in the part that needs the most on top of what stays of those before.
+
+    Args:
+        items: Each with what it needs at once.
+        patches: Bytes that stay of the embedding.
+        outputs: By stage: bytes that stay of its attentions' outputs, and as many of its MLPs'.
+    """
+    stay = [outputs[item.stage] if item.stage is not None and item.largest else 0 for item in items]
+    stay[0] = patches
+    needed = [before + item.activation_bytes for before, item in zip(itertools.accumulate(stay), items, strict=True)]
+    peak = 1 + needed[1:].index(max(needed[1:]))
+    held = [items[0].activation_bytes + patches, *stay[1:peak], stay[peak] + items[peak].activation_bytes, *[0] * (len(items) - peak - 1)]
+    return [Item(i.part, i.stage, i.num_params, i.macs, i.activations, i.largest, bytes_) for i, bytes_ in zip(items, held, strict=True)]

@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from fvsearch.arch import Arch, Stage, named_arch
-from fvsearch.costs import ACTIVATION_FACTOR, Attention, Cost, predict
+from fvsearch.backend import BACKENDS
+from fvsearch.costs import ACTIVATION_FACTOR, HABITS, Attention, Cost, predict
 from fvsearch.errors import ConfigError
 from fvsearch.layout import parse_layout
 from fvsearch.study import DType, Optimizer, Phase
@@ -112,6 +113,28 @@ def test_fused_attention_keeps_no_scores() -> None:
     assert (kept.num_params, kept.macs, kept.weight_memory) == (fused.num_params, fused.macs, fused.weight_memory)
 
 
+def test_more_numbers_of_a_hidden_unit_are_kept_where_the_activation_is_composed() -> None:
+    plain, composed = tiny_cost(), tiny_cost(hidden=4)
+    grown = {(c.part, c.stage): c.activations - p.activations for p, c in zip(plain.items, composed.items, strict=True)}
+    assert grown.pop(("mlp", 0)) == 2 * 2 * 10 * 6
+    assert grown.pop(("mlp", 1)) == 2 * 6 * 5
+    assert set(grown.values()) == {0}
+    assert composed.activation_memory - plain.activation_memory == 4 * (2 * 2 * 10 * 6 + 2 * 6 * 5)
+
+
+def test_held_outputs_stay_up_to_the_part_that_needs_the_most() -> None:
+    """Outputs of 10 x 4 and 6 x 8 elements: beside the first stage's four, the 384 that the second attention has at once are the most."""
+    cost = tiny_cost(phase="inference", outputs="held", attention="fused")
+    assert [item.activation_bytes // 4 for item in cost.items] == [108 + 3 * 40, 2 * 40, 2 * 40, 0, 48 + 384, 0, 0]
+    assert tiny_cost(outputs="held") == tiny_cost()  # a backward pass needs them anyway
+
+
+def test_every_backend_has_habits_that_the_formula_knows() -> None:
+    assert set(HABITS) == set(BACKENDS)
+    costs = {backend: tiny_cost(**habits).activation_memory for backend, habits in HABITS.items()}
+    assert costs["torch"] < costs["jax"] < costs["tensorflow"]
+
+
 def test_inference_keeps_weights_the_images_and_what_the_largest_attention_or_mlp_has_at_once() -> None:
     cost = tiny_cost(batch_size=3, phase="inference")
     assert [item.largest for item in cost.items] == [
@@ -193,6 +216,7 @@ def test_totals_are_the_properties_by_name() -> None:
         ("phase", "train"),
         ("optimizer", "adam"),
         ("attention", "flash"),
+        ("outputs", "kept"),
         ("image_shape", (7, 6, 3)),
     ],
 )
