@@ -46,10 +46,15 @@ def load_study(source: str, settings: Sequence[str] = ()) -> Study:
         settings: `key=value` with a dotted key and a TOML value: `recipe.epochs=5`, `space.stages.0.depth=[2, 4]`.
 
     Raises:
-        ConfigError: There is none, a setting does not read, or a law is broken.
+        ConfigError: There is none, it is a space, a setting does not read, or a law is broken.
     """
     path = _locate("studies", source, None)
     content = read_toml(path)
+    if "stages" in content:
+        raise ConfigError(
+            f'{path} is a space, and a study is wanted, which says also what is trained and how: write one with `space = "{path.stem}"`, '
+            "as those of `fvsearch list studies` do"
+        )
     changes = [_read_setting(text) for text in settings]
     for key, value in changes:
         if key == "space":

@@ -91,3 +91,9 @@ def test_an_arch_is_a_name_a_layout_or_a_file(tmp_path: Path) -> None:
     assert load_arch(str(path)) == named_arch("pixel-tiny")
     with pytest.raises(ConfigError, match="no arch 'vit-x16'"):
         load_arch("vit-x16")
+
+
+def test_a_space_where_a_study_is_wanted_is_refused_with_the_way_out() -> None:
+    path = shipped("spaces")["quickstart"]
+    with pytest.raises(ConfigError, match=r"toml is a space, and a study is wanted, .* write one with `space = \"quickstart\"`"):
+        load_study(str(path))

@@ -3,9 +3,10 @@
 A calibration is refused, never bent, where anything differs that the step depends on; the sentence says what.
 """
 
+import contextlib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -95,11 +96,7 @@ def find_calibration(study: Study, anchor: Anchor) -> Predictions:
         anchor: The baseline's measurement, which tells device, backend and versions.
     """
     near: list[tuple[int, str]] = []
-    for path in sorted(calibrations_folder().glob("*.json")):
-        try:
-            calibration = load_calibration(path)
-        except ConfigError:  # Of another version of fvsearch.
-            continue
+    for path, calibration in _kept():
         found = _differences(calibration, study, anchor.backend, anchor)
         if not found:
             return Predictions(calibration=calibration, note=f"{calibration.text} ({path})")
@@ -107,6 +104,17 @@ def find_calibration(study: Study, anchor: Anchor) -> Predictions:
     way_out = "not calibrated: the formula, scaled by the baseline's measurement; `fvsearch calibrate STUDY` says how far it errs"
     # More than one difference, and it is the calibration of something else.
     return Predictions(note=f"{way_out} ({min(near)[1]})" if near and min(near)[0] == 1 else way_out)
+
+
+def kept_for(study: Study) -> list[Calibration]:
+    """The kept calibrations of a study, on whatever device and backend."""
+    return [found for _, found in _kept() if not found.differences(Conditions.of(study, found.conditions.backend))]
+
+
+def _kept() -> Iterator[tuple[Path, Calibration]]:
+    for path in sorted(calibrations_folder().glob("*.json")):
+        with contextlib.suppress(ConfigError):  # Of another version of fvsearch.
+            yield path, load_calibration(path)
 
 
 def _differences(calibration: Calibration, study: Study, backend: str, anchor: Anchor | None) -> list[str]:

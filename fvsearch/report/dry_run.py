@@ -3,6 +3,7 @@
 import random
 from typing import TYPE_CHECKING
 
+from fvsearch.calibrating.store import kept_for
 from fvsearch.costs import predict
 from fvsearch.feasibility import Predictor, feasible_share, require_feasible
 from fvsearch.layout import format_layout
@@ -22,6 +23,7 @@ def dry_run_table(study: Study) -> "Table":
         EmptySpaceError: Nothing in the space meets the budget.
     """
     from rich.table import Table
+    from rich.text import Text
 
     predictor = Predictor(study)
     require_feasible(study, predictor)
@@ -42,6 +44,7 @@ def dry_run_table(study: Study) -> "Table":
     table.add_row("objectives", ", ".join(f"{objective.direction} {objective.name}" for objective in study.objectives))
     table.add_row("engine", study.engine.sampler if study.engine.name == "optuna" else study.engine.name)
     table.add_row("data", f"{study.data.source}: {study.data.num_classes} classes, {size[0]}x{size[1]}x{study.data.channels}")
+    table.add_row("predictions", Text(_predictions(study)))
     table.add_row("work", _work(study, predictor))
     return table
 
@@ -50,6 +53,14 @@ def _budget(study: Study) -> str:
     limits = [f"{kind} {getattr(study.budget, kind)}" for kind in study.budget.limits()]
     at = f"{study.budget.phase}, batch {study.cost_batch_size}, {study.recipe.dtype}"
     return f"{' and '.join(limits) or 'none'} ({at})"
+
+
+def _predictions(study: Study) -> str:
+    """What `run` may predict by; whether device, backend and versions fit is known when it starts."""
+    kept = [calibration.text for calibration in kept_for(study)]
+    if not kept:
+        return "by formula, scaled by the baseline's measurement; `fvsearch calibrate STUDY` says how far that errs, and makes better ones"
+    return f"by formula here; by what fits of {'; '.join(kept)}"
 
 
 def _work(study: Study, predictor: Predictor) -> str:

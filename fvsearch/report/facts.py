@@ -22,6 +22,7 @@ class Facts(Record, frozen=True, kw_only=True):
         anchor: The baseline's costs on this device, taken alone before the search: memory in bytes, throughput in images/s.
         backends, devices: All that trials ran on.
         versions: All that trials ran with, by package.
+        predictions: What predictions rest on and how far they err, in a line; empty before that is settled.
         commands: Every start of `fvsearch run`, oldest first.
     """
 
@@ -44,6 +45,7 @@ class Facts(Record, frozen=True, kw_only=True):
     backends: tuple[str, ...]
     devices: tuple[str, ...]
     versions: dict[str, tuple[str, ...]]
+    predictions: str
     commands: tuple[str, ...]
     started: str
     ended: str
@@ -119,6 +121,7 @@ def read_facts(ledger: Ledger, trials: tuple[TrialRecord, ...], anchor: Anchor |
         backends=_distinct([trial.backend for trial in trials] or [invocation.backend for invocation in invocations]),
         devices=_distinct([trial.device for trial in trials] + [anchor.device if anchor else ""]),
         versions=versions,
+        predictions=predictions.note if (predictions := ledger.predictions()) else "",
         commands=tuple(invocation.command for invocation in invocations),
         started=min((invocation.started for invocation in invocations), default=""),
         ended=max((trial.ended for trial in trials), default=""),

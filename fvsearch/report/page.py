@@ -194,6 +194,7 @@ def _facts(summary: Summary) -> list[tuple[str, str]]:
         "Data": f"{data.source}, {height}x{width}x{channels}, {data.num_classes} classes; {words.percent(data.validation, 0)} validates",
         "Recipe": f"{words.plural(recipe.epochs, 'epoch')}, batch {recipe.batch_size}, learning rate {recipe.learning_rate:g}",
         "Baseline on this device": ", ".join(f"{words.NAMES[k]} {words.objective(k, v)}" for k, v in facts.anchor.items()),
+        "Predictions": facts.predictions,
         "Backend": ", ".join(facts.backends),
         "Device": ", ".join(facts.devices),
         "Versions": ", ".join(f"{name} {' and '.join(found)}" for name, found in facts.versions.items()),

@@ -27,6 +27,7 @@ def status_document(ledger: Ledger) -> dict[str, Any]:
         "trials": summary.facts.trials,
         "counts": summary.counts,
         "running": msgspec.to_builtins(progress(ledger)),
+        "predictions": summary.facts.predictions,
         "picks": summary.picks,
         "best": msgspec.to_builtins(summary.row(summary.picks["best"])) if summary.picks else None,
         "bill": msgspec.to_builtins(summary.bill),
@@ -59,6 +60,8 @@ def status_table(ledger: Ledger) -> "RenderableType":
         best = summary.row(summary.picks["best"])
         reached = f"{words.learned(best, summary.learned)} {words.NAMES[summary.learned]}"
         lines.add_row("best", Text(f"trial {best.number}, {best.layout}: {reached}"))
+    if facts.predictions:
+        lines.add_row("predictions", Text(facts.predictions))
     starts = words.plural(bill.starts, "start")
     lines.add_row("time", Text(f"{show_seconds(bill.wall)} in {starts}; {show_seconds(bill.total)} on the device"))
     parts: list[RenderableType] = [Text(words.headline(summary)), lines]
