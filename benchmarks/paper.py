@@ -34,8 +34,7 @@ import msgspec
 from fvsearch.arch import FAMILY, Arch
 from fvsearch.backend import BACKENDS, is_installed
 from fvsearch.comparing import measure_in_worker
-from fvsearch.conditions import ATTENTION
-from fvsearch.costs import Attention, Cost, predict
+from fvsearch.costs import COMMON, HABITS, Cost, Habits, predict
 from fvsearch.layout import parse_layout
 from fvsearch.measuring import Measured, MeasureRequest, measure_memory
 from fvsearch.pools import make_pool
@@ -145,9 +144,9 @@ def num_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def cost(arch: Arch, batch_size: int, dtype: DType, attention: Attention) -> Cost:
+def cost(arch: Arch, batch_size: int, dtype: DType, habits: Habits) -> Cost:
     """Of a training step."""
-    return predict(arch, image_shape=IMAGE_SHAPE, num_classes=NUM_CLASSES, batch_size=batch_size, dtype=dtype, attention=attention)
+    return predict(arch, image_shape=IMAGE_SHAPE, num_classes=NUM_CLASSES, batch_size=batch_size, dtype=dtype, **habits)
 
 
 def formula(costs: list[Cost], first_bytes: float) -> tuple[float, Column]:
@@ -166,8 +165,8 @@ def compare(backend: str, request: MeasureRequest, measured: Measured, metered: 
         metered: Bytes of ViT-B/16 in each layout, if they were asked for.
     """
     paper_bytes, paper_steps = zip(*PAPER.values(), strict=True)
-    full = [cost(twin(layout, "B"), PAPER_BATCH_SIZE, "float32", "kept") for layout in PAPER]
-    own = [cost(arch, request.batch_size, request.recipe.dtype, ATTENTION[backend]) for arch in request.archs]
+    full = [cost(twin(layout, "B"), PAPER_BATCH_SIZE, "float32", COMMON) for layout in PAPER]
+    own = [cost(arch, request.batch_size, request.recipe.dtype, HABITS[backend]) for arch in request.archs]
     found_bytes = [memory.bytes for memory in measured.memory]
     constant, full_memory = formula(full, paper_bytes[0])
     twin_constant, twin_memory = formula(own, found_bytes[0])
@@ -193,7 +192,7 @@ def compare(backend: str, request: MeasureRequest, measured: Measured, metered: 
         "versions": measured.versions,
         "seconds": {activity: round(seconds, 1) for activity, seconds in measured.seconds.items()},
         "memory_source": measured.memory[0].source,
-        "attention": ATTENTION[backend],
+        "habits": HABITS[backend],
         "constant": {"paper": round(constant, 4), "twin": round(twin_constant, 4)},
         "layouts": list(PAPER),
         **{kind: {name: [round(value, 4) for value in column] for name, column in found.items()} for kind, found in columns.items()},
@@ -289,11 +288,12 @@ def write_docs(path: Path, document: dict[str, Any]) -> None:
     """The figures as Markdown, in the place of those that the page holds."""
     before, _, rest = path.read_text(encoding="utf-8").partition(BEGIN)
     _, _, after = rest.partition(END)
-    spent = "; ".join(f"{backend} {sum(found['seconds'].values()):.0f} s" for backend, found in document["backends"].items())
-    parts = [f"    {document['command']}\n\nLoad of the machine before: {document['load_before'][0]}; {spent}."]
+    spent = "Took: " + "; ".join(f"{backend} {sum(found['seconds'].values()):.0f} s" for backend, found in document["backends"].items())
+    load = document["load_before"][0]
+    parts = [f"    {document['command']}", f"{spent}; load average when it began {load} (a quiet machine's is near 0)."]
     for backend, found in document["backends"].items():
-        factor = found["constant"]
-        constants = f"Constant of memory: {factor['paper']} for the paper, {factor['twin']} for the twin (scores {found['attention']})."
+        factor, scores = found["constant"], found["habits"]["attention"]
+        constants = f"Constant of memory: {factor['paper']} for the paper, {factor['twin']} for the twin (attention scores {scores})."
         source = f"Meter: {found['memory_source'].partition(': ')[2]}."
         parts += [f"### {title(backend, document)}", f"{constants} {source}", *map(markdown, (ratio_figures(found), error_figures(found)))]
     path.write_text("\n\n".join([f"{before}{BEGIN}", *parts, f"{END}{after}"]), encoding="utf-8")

@@ -4,8 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fvsearch.arch import Arch
-from fvsearch.conditions import ATTENTION
-from fvsearch.costs import Attention, Cost, predict
+from fvsearch.costs import COMMON, HABITS, Cost, Habits, predict
 from fvsearch.layout import format_layout, stage_tokens
 from fvsearch.library import load_arch
 from fvsearch.meters.measured import Interval, Measured, MeasureRequest
@@ -105,7 +104,7 @@ def _describe(request: MeasureRequest, arch: Arch) -> dict[str, Any]:
     }
 
 
-def _predicted(request: MeasureRequest, arch: Arch, attention: Attention = "kept") -> Cost:
+def _predicted(request: MeasureRequest, arch: Arch, habits: Habits = COMMON) -> Cost:
     return predict(
         arch,
         image_shape=request.image_shape,
@@ -114,13 +113,13 @@ def _predicted(request: MeasureRequest, arch: Arch, attention: Attention = "kept
         dtype=request.recipe.dtype,
         phase=request.phase,
         optimizer=request.recipe.optimizer,
-        attention=attention,
+        **habits,
     )
 
 
 def _phase(request: MeasureRequest, measured: Measured, names: Sequence[str]) -> dict[str, Any]:
     """Of one phase, by name of the arch."""
-    costs = [_predicted(request, arch, ATTENTION[measured.backend]) for arch in request.archs]
+    costs = [_predicted(request, arch, HABITS[measured.backend]) for arch in request.archs]
     found: dict[str, Any] = {
         name: {
             "memory": {"measured": memory.bytes, "source": memory.source, "predicted": cost.memory},
