@@ -16,11 +16,16 @@ import keras
 import msgspec
 import numpy as np
 import pytest
+from metered import SHAPE as METERED_SHAPE
+from metered import arch as metered_arch
+from metered import compiled
 
 from fvsearch.arch import Arch, Stage
 from fvsearch.costs import predict
 from fvsearch.library import load_space
+from fvsearch.meters.memory import step_memory
 from fvsearch.models import build_model
+from fvsearch.study import Recipe
 
 ARCH = Arch(
     patch_size=4,
@@ -57,6 +62,21 @@ def test_parameters_of_sampled_archs_are_exact(name):
         arch, num_classes = space.sample(rng), rng.choice([1, 10, 1000])
         cost = predict(arch, image_shape=SPACES[name], num_classes=num_classes, batch_size=1)
         assert cost.num_params == shapes_only(arch, image_shape=SPACES[name], num_classes=num_classes).count_params(), arch
+
+
+def test_an_optimizer_s_moments_are_measured_as_predicted():
+    """Between AdamW and SGD, one number of each parameter, on every backend: the rest of a step's memory is the same."""
+    found = {}
+    for optimizer in ("adamw", "sgd"):
+        model = compiled(metered_arch((1, 1), width=64), Recipe(epochs=2, batch_size=16, optimizer=optimizer))
+        found[optimizer] = step_memory(model, METERED_SHAPE, 64, "training").bytes
+    predicted = {
+        optimizer: predict(metered_arch((1, 1), width=64), image_shape=METERED_SHAPE, num_classes=10, batch_size=64, optimizer=optimizer)
+        for optimizer in found
+    }
+    moment = predicted["adamw"].weight_memory - predicted["sgd"].weight_memory
+    assert moment == 4 * model.count_params()
+    assert found["adamw"] - found["sgd"] == pytest.approx(moment, rel=0.01)
 
 
 def test_a_real_build_has_the_shapes_of_an_empty_one():
