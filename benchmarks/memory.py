@@ -1,6 +1,6 @@
 """Predicted memory against the meters': the closed form, one constant calibrated on one arch, on each backend.
 
-    python benchmarks/memory.py [--archs 30] [--backends jax tensorflow torch] [--out memory.json] [--reuse memory.json]
+    python benchmarks/memory.py [--archs 30] [--backends jax tensorflow torch] [--out memory.json] [--reuse memory.json] [--tables markdown]
 
 Half of the archs are drawn from the shipped space "quickstart" (8x8 images, batch 64), half are layouts of ViT-Ti's width at 224 px (batch
 32). In each group, backend and setting the constant comes from the first arch alone, which has no error: the study's baseline, B12(197).
@@ -70,6 +70,7 @@ def main() -> int:
     parser.add_argument("--backends", nargs="+", default=list(HABITS), choices=list(HABITS))
     parser.add_argument("--out", type=Path, default=Path("memory.json"), help="where the JSON document goes")
     parser.add_argument("--reuse", type=Path, help="an earlier document, whose measured bytes are taken where it has them")
+    parser.add_argument("--tables", default="terminal", choices=list(PRINTERS), help="how they are printed")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.worker:
@@ -94,7 +95,7 @@ def main() -> int:
         document["backends"][backend] = {**found, "habits": HABITS[backend], "rows": rows}
     document["summary"] = summarise(document)
     write(document, options.out)
-    print_tables(document)
+    PRINTERS[options.tables](document)
     return 0
 
 
@@ -259,36 +260,44 @@ def summarise(document: dict[str, Any]) -> list[dict[str, Any]]:
     return lines
 
 
+def make_tables(document: dict[str, Any]) -> list[tuple[str, list[list[str]]]]:
+    """Titles and rows of text, the first row the header: a line for each setting, and one for each arch of float32 training."""
+    settings = [["backend", "archs", "dtype", "phase", "count", "constant", "median error", "worst", "of"]]
+    for line in document["summary"]:
+        names = [line[name] for name in ("backend", "group", "dtype", "phase")]
+        numbers = [str(line["archs"]), f"{line['factor']:.2f}", f"{line['median']:.1%}", f"{line['worst']:+.1%}"]
+        settings.append([*names, *numbers, line["worst_layout"]])
+    backends = list(document["backends"])
+    archs = [["arch", *(cell for backend in backends for cell in (f"{backend}, MiB", "error"))]]
+    columns = [[r for r in found["rows"] if (r["dtype"], r["phase"]) == ("float32", "training")] for found in document["backends"].values()]
+    for rows in zip(*columns, strict=True):
+        archs.append([rows[0]["layout"], *(cell for row in rows for cell in (f"{row['measured'] / 2**20:,.1f}", f"{row['error']:+.1%}"))])
+    return [("predicted memory against the meters'", settings), ("training in float32: the meter, and the prediction's error", archs)]
+
+
 def print_tables(document: dict[str, Any]) -> None:
-    """A line for each setting, and one for each arch of float32 training."""
+    """The tables on a terminal."""
     from rich.console import Console
     from rich.table import Table
 
-    console = Console(width=180)
-    table = Table(title="predicted memory against the meters'", caption="errors of the prediction; the constant is the first arch's")
-    for name in ("backend", "archs", "dtype", "phase", "count", "constant", "median error", "worst", "of"):
-        table.add_column(name, justify="right" if name in ("count", "constant", "median error", "worst") else "left")
-    for line in document["summary"]:
-        table.add_row(
-            *(line[name] for name in ("backend", "group", "dtype", "phase")),
-            str(line["archs"]),
-            f"{line['factor']:.2f}",
-            f"{line['median']:.1%}",
-            f"{line['worst']:+.1%}",
-            line["worst_layout"],
-        )
-    console.print(table)
-    backends = list(document["backends"])
-    detail = Table(title="training in float32: the meter's MiB, and the prediction's error")
-    detail.add_column("arch")
-    for backend in backends:
-        detail.add_column(backend, justify="right")
-        detail.add_column("error", justify="right")
-    columns = [[r for r in found["rows"] if (r["dtype"], r["phase"]) == ("float32", "training")] for found in document["backends"].values()]
-    for rows in zip(*columns, strict=True):
-        cells = [cell for row in rows for cell in (f"{row['measured'] / 2**20:,.1f}", f"{row['error']:+.1%}")]
-        detail.add_row(rows[0]["layout"], *cells)
-    console.print(detail)
+    for title, (header, *rows) in make_tables(document):
+        table = Table(title=title)
+        for name in header:
+            table.add_column(name, justify="left" if name in ("backend", "archs", "arch", "dtype", "phase", "of") else "right")
+        for row in rows:
+            table.add_row(*row)
+        Console(width=180).print(table)
+
+
+def print_markdown(document: dict[str, Any]) -> None:
+    """The tables as a page of documentation has them."""
+    for title, (header, *rows) in make_tables(document):
+        lines = [header, ["---"] * len(header), *rows]
+        print(f"\n{title.capitalize()}:\n")
+        print("\n".join(f"| {' | '.join(cells)} |" for cells in lines))
+
+
+PRINTERS: dict[str, Callable[[dict[str, Any]], None]] = {"terminal": print_tables, "markdown": print_markdown}
 
 
 if __name__ == "__main__":

@@ -46,7 +46,17 @@ def test_cost_prints_one_json_document(layout: str, tmp_path: Path) -> None:
     assert document["arch"]["layout"] == layout
     assert document["against"]["num_params"] == 86_567_656
     assert document["ratio"]["memory"] == document["arch"]["memory"] / document["against"]["memory"]
-    assert sum(item["macs"] for item in document["arch"]["items"]) == document["arch"]["macs"]
+    for name in ("num_params", "macs", "memory"):
+        assert sum(item[name] for item in document["arch"]["items"]) == document["arch"][name]
+
+
+def test_cost_takes_optimizer_and_attention(tmp_path: Path) -> None:
+    run = fvsearch("cost", "vit-b16", "--optimizer", "sgd", "--attention", "fused", "--json", cwd=tmp_path)
+    document = json.loads(run.stdout)
+    cost = predict(parse_layout("B12(197)"), image_shape=(224, 224, 3), num_classes=1000, batch_size=32, optimizer="sgd", attention="fused")
+    assert document["arch"]["memory"] == cost.memory
+    assert document["arch"]["weight_memory"] == 12 * 86_567_656
+    assert (document["optimizer"], document["attention"]) == ("sgd", "fused")
 
 
 def test_cost_prints_a_table_that_is_not_cut(tmp_path: Path) -> None:
@@ -74,6 +84,8 @@ def test_dry_run_says_what_lies_ahead_and_writes_nothing(tmp_path: Path) -> None
         (["cost", "vit-b17"], "no arch 'vit-b17' (did you mean"),
         (["cost", "vit-b16", "--image-size", "225"], "`image_size` must divide by `patch_size`"),
         (["cost", "vit-b16", "--dtype", "float16"], "`dtype` must be one of float32, mixed_bfloat16, but got 'float16'"),
+        (["cost", "vit-b16", "--optimizer", "adamv"], "`optimizer` must be one of adamw, sgd, but got 'adamv' (did you mean 'adamw'?)"),
+        (["cost", "vit-b16", "--attention", "fuse"], "`attention` must be one of kept, fused, but got 'fuse' (did you mean 'fused'?)"),
         (["run", "quikstart"], "no study 'quikstart' (did you mean 'quickstart'?)"),
         (["run", "missing.toml"], "no file missing.toml"),
         ([*QUICK, "--set", "recipe.epoch=3"], "unknown key `epoch` (did you mean 'epochs'?) at recipe"),
