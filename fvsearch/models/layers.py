@@ -9,13 +9,13 @@ from keras import ops
 
 from fvsearch.errors import ConfigError
 from fvsearch.models.initial import Glorot, PositionNormal, derive_seed
-from fvsearch.models.pooling import Tensor
+from fvsearch.models.operations import Tensor, attend, dense, gelu, normalise
 from fvsearch.records import suggest
 
 Shape = tuple[int | None, ...]
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "gelu": partial(keras.activations.gelu, approximate=False),
+    "gelu": gelu,
     "gelu_tanh": partial(keras.activations.gelu, approximate=True),
     "relu": keras.activations.relu,
 }
@@ -186,20 +186,21 @@ class AttentionBlock(ResidualBlock):
         self.norm.build(h_shape)
         # Three projections: one for all three, reshaped and sliced, made a training step 1.5x slower under XLA.
         self.query, self.key, self.value, self.projection = (self.dense(width, name) for name in ("query", "key", "value", "projection"))
-        for dense in (self.query, self.key, self.value, self.projection):
-            dense.build(h_shape)
+        for layer in (self.query, self.key, self.value, self.projection):
+            layer.build(h_shape)
 
     def call(self, h: Tensor, states: Tensor | None = None, training: bool | None = None) -> Tensor:
         """Attends from h to the states."""
-        queries = self.norm(h)
-        source = queries if states is None else self.norm(states)
-        heads = ops.dot_product_attention(  # softmax in float32 on every backend
-            self._split(self.query(queries)), self._split(self.key(source)), self._split(self.value(source))
+        queries = normalise(h, self.norm)
+        source = queries if states is None else normalise(states, self.norm)
+        heads = attend(
+            self._project(queries, self.query), self._project(source, self.key), self._project(source, self.value)
         )  # (batch, queries, heads, width / heads)
-        return self.add_update(h, self.projection(ops.reshape(heads, (-1, *h.shape[1:]))), training)  # (batch, queries, width)
+        return self.add_update(h, dense(ops.reshape(heads, (-1, *h.shape[1:])), self.projection), training)  # (batch, queries, width)
 
-    def _split(self, x: Tensor) -> Tensor:
-        return ops.reshape(x, (-1, x.shape[1], self.num_heads, x.shape[2] // self.num_heads))  # (batch, tokens, heads, width / heads)
+    def _project(self, x: Tensor, layer: keras.layers.Dense) -> Tensor:
+        """(batch, tokens, heads, width / heads)."""
+        return ops.reshape(dense(x, layer), (-1, x.shape[1], self.num_heads, x.shape[2] // self.num_heads))
 
     def compute_output_shape(self, h_shape: Shape, states_shape: Shape | None = None) -> Shape:
         """As h's."""
@@ -243,8 +244,8 @@ class MLPBlock(ResidualBlock):
 
     def call(self, h: Tensor, training: bool | None = None) -> Tensor:
         """Adds the MLP's update to h."""
-        hidden = ACTIVATIONS[self.activation](self.expand(self.norm(h)))  # (batch, tokens, mlp_dim)
-        return self.add_update(h, self.contract(hidden), training)  # (batch, tokens, width)
+        hidden = ACTIVATIONS[self.activation](dense(normalise(h, self.norm), self.expand))  # (batch, tokens, mlp_dim)
+        return self.add_update(h, dense(hidden, self.contract), training)  # (batch, tokens, width)
 
     def compute_output_shape(self, h_shape: Shape) -> Shape:
         """As the input's."""

@@ -1,0 +1,44 @@
+"""PyTorch: the product and the bias of a dense layer in one operation; in float32 on a CPU, by oneDNN.
+
+PyTorch gives float32 products on CPUs to MKL, which on AMD's processors takes twice as long as oneDNN does; it has oneDNN on board, and
+torch.compile takes it for linear layers, but nothing public asks for it in full precision. So this calls the operator that
+torch.compile calls.
+"""
+
+from typing import Any
+
+import torch
+
+_ONEDNN = hasattr(torch.ops.mkldnn, "_linear_pointwise") and torch.backends.mkldnn.is_available()
+
+
+def affine(rows: torch.Tensor, kernel: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+    """Product and bias, `rows @ kernel + bias`: (rows, in), (in, out), (out,) to (rows, out)."""
+    if _ONEDNN and rows.dtype == kernel.dtype == torch.float32 and rows.device.type == "cpu" and not torch.compiler.is_compiling():
+        return _OneDNNAffine.apply(rows, kernel, bias)
+    return torch.addmm(bias, rows, kernel)
+
+
+class _OneDNNAffine(torch.autograd.Function):
+    """The three products of a dense layer, forward and backward."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: torch.Tensor, kernel: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(rows, kernel)
+        return _product(rows, kernel.t(), bias)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, upstream: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        rows, kernel = ctx.saved_tensors
+        for_rows, for_kernel, for_bias = ctx.needs_input_grad
+        return (
+            _product(upstream, kernel) if for_rows else None,
+            _product(rows.t(), upstream.t()) if for_kernel else None,
+            upstream.sum(0) if for_bias else None,
+        )
+
+
+def _product(left: torch.Tensor, right: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
+    """The product `left @ right.T + bias`, as the operator has it: (n, k), (m, k), (m,) to (n, m)."""
+    return torch.ops.mkldnn._linear_pointwise(left, right, bias, "none", [], "")
