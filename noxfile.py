@@ -3,6 +3,7 @@
 Everything is installed with constraints.txt: the versions that are tested.
 """
 
+import itertools
 import os
 import shutil
 import sys
@@ -114,9 +115,13 @@ def report(session: nox.Session) -> None:
     session.run("pytest", "tests/browser", *session.posargs, env={"CHROMIUM": str(browser)})
 
 
-@nox.session(venv_backend="none")
+@nox.session
 def bench(session: nox.Session) -> None:
-    """Every benchmark, one JSON document each; where a peer exists, the ratio to it, measured interleaved."""
-    bin_folder = every_backend(session)
-    for script in sorted(Path("benchmarks").glob("[a-z]*.py")):
-        session.run(str(bin_folder / "python"), str(script), *session.posargs, external=True)
+    """Benchmarks by name, or all of them: `nox -s bench -- peers paper`; options go on to each, `-- paper --backends jax`."""
+    scripts = {script.stem: script for script in sorted(Path("benchmarks").glob("[a-z]*.py"))}
+    names = list(itertools.takewhile(lambda argument: not argument.startswith("-"), session.posargs))
+    if unknown := [name for name in names if name not in scripts]:
+        session.error(f"no benchmark {', '.join(unknown)}; there are {', '.join(scripts)}")
+    session.install(*CONSTRAINTS, "-e", f".[{','.join(BACKENDS)}]", *group("peers"))
+    for name in names or scripts:
+        session.run("python", str(scripts[name]), *session.posargs[len(names) :])
