@@ -14,8 +14,8 @@ TRAINING = {
     "TF_FORCE_GPU_ALLOW_GROWTH": "true",
     # PyTorch's threads wait by spinning: where other processes had work on the same two cores, a training took 10 times as long.
     "OMP_WAIT_POLICY": "passive",
-    # JAX gives a step's memory back to the system and takes it anew for the next: in pages of 4 KiB that took a third of a step of ViT-Ti on a
-    # CPU. Read when a process starts, so of use to workers alone.
+    # JAX gives a step's memory back to the system and takes it anew for the next: in pages of 4 KiB that was a third of a step of ViT-Ti on
+    # a CPU. Read when a process starts, so of use to workers alone.
     "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
     # TensorFlow writes notes on its start to stderr.
     "TF_CPP_MIN_LOG_LEVEL": "3",
