@@ -5,7 +5,7 @@ import os
 import keras
 import pytest
 
-from fvsearch.training.device import device_name, is_out_of_memory
+from fvsearch.training.device import device_name, is_out_of_memory, set_up_device
 from fvsearch.training.environment import TRAINING, set_environment, worker_environment
 
 
@@ -44,3 +44,13 @@ def test_running_out_is_told_from_other_errors() -> None:
     assert is_out_of_memory(caught.value)
     assert is_out_of_memory(MemoryError())
     assert not is_out_of_memory(ValueError("shapes (2, 3) and (4, 5)"))
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="of TensorFlow")
+def test_on_a_cpu_tensorflow_does_not_rewrite_graphs() -> None:
+    import tensorflow as tf
+
+    if tf.config.list_physical_devices("GPU"):
+        pytest.skip("on a GPU it does")
+    set_up_device()
+    assert tf.config.optimizer.get_experimental_options()["disable_meta_optimizer"] is True
