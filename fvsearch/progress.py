@@ -129,6 +129,8 @@ def watch_calibrating(total: int) -> Iterator[Callable[[int, Activity], None]]:
         def on_progress(done: int, activity: Activity) -> None:
             nonlocal said
             text = ACTIVITIES[activity.kind].format(detail=activity.detail)
+            if done == total:
+                text = f"once more, for its interval was wide: {text}"
             bar.update(task, completed=done, description=text)
             if not console.is_terminal and text != said:
                 console.print(f"{done} of {total} archs: {text}", markup=False, soft_wrap=True)
