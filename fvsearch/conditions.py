@@ -130,6 +130,11 @@ class Items:
         """In inference: the largest part of a block is all that is alive."""
         return self._conditions.cost(self.arch, "inference")
 
+    @property
+    def tokens(self) -> Pattern:
+        """By stage."""
+        return pattern(self.arch, self._conditions.image_shape)
+
     def __getitem__(self, name: str) -> float:
         return ITEMS[name](self)
 
@@ -157,6 +162,11 @@ def _bytes(cost: Cost, *parts: Part) -> float:
     return float(cost.batch_size * sum([item.activation_bytes for item in cost.items if item.part in parts]))
 
 
+def _block_tokens(items: Items) -> list[int]:
+    """By stage, tokens times blocks."""
+    return [tokens * stage.depth for tokens, stage in zip(items.tokens, items.arch.stages, strict=True)]
+
+
 def _boundaries(arch: Arch) -> float:
     return float(sum([after.pool_stride > 1 or after.width != before.width for before, after in itertools.pairwise(arch.stages)]))
 
@@ -166,6 +176,9 @@ ITEMS: dict[str, Callable[[Items], float]] = {
     # What has operations to start, however small.
     "blocks": lambda items: float(items.arch.depth),
     "boundaries": lambda items: _boundaries(items.arch),
+    # What small operations are done for one by one: rows of matrices, and the batch's matrices of attention.
+    "tokens": lambda items: float(items.batch_size * sum(_block_tokens(items))),
+    "heads": lambda items: float(items.batch_size * sum([stage.depth * stage.num_heads for stage in items.arch.stages])),
     # Of the batch's forward pass.
     "macs": lambda items: float(items.batch_size * items.own.macs),
     "num_params": lambda items: float(items.own.num_params),

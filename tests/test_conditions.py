@@ -35,6 +35,8 @@ def test_items_are_of_the_batch_and_can_be_counted_by_hand() -> None:
     # Two numbers of each pair of query and key, a head: two blocks of 17 by 17, one of 9 by 17, one of 9 by 9.
     assert found["maps"] == BATCH * 2 * (2 * 3 * 17 * 17 + 2 * 9 * 17 + 2 * 9 * 9)
     assert found["map_bytes"] == 4 * found["maps"]
+    assert found["tokens"] == BATCH * (2 * 17 + 9 + 9)
+    assert found["heads"] == BATCH * (2 * 3 + 2 + 2)
     assert found["num_params"] == found.own.num_params
 
 

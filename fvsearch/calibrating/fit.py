@@ -24,12 +24,15 @@ LEAST_ARCHS = 5
 
 ITEMS: dict[Quantity, tuple[str, ...]] = {
     "memory": ("constant", "num_params", "attention_bytes", "mlp_bytes", "map_bytes", "other_bytes", "passing_bytes"),
-    "step_time": ("constant", "blocks", "boundaries", "num_params", "macs", "attention", "mlp", "maps"),
+    "step_time": ("constant", "blocks", "boundaries", "tokens", "heads", "num_params", "macs", "attention", "mlp", "maps"),
 }
 """What each is regressed on."""
 
 ITEMS_ERR = 0.02
 """What the items leave out of a step, roughly, as a share of it: an interval much narrower than this makes an arch count no more."""
+
+ANCHOR_COUNTS = 5
+"""As many archs as the baseline counts for: every prediction is anchored on it, so where the fit errs on it all predictions err."""
 
 MARGIN_SHARE = 0.9
 """Share of the left-out archs whose error is within the margin."""
@@ -99,6 +102,7 @@ def _predicted(
     names = ITEMS[quantity]
     features, target = np.array([[item[name] for name in names] for item in items]), np.array(measured)
     weights = 1 / (ITEMS_ERR**2 + np.array(noise) ** 2)
+    weights[0] *= ANCHOR_COUNTS
     prices = {name: float(price) for name, price in zip(names, regress(features, target, weights), strict=True) if price}
     by_formula = np.array([item.total(formula) for item in items])
     by_regression = leave_groups_out(features, target, weights, np.array(groups))
