@@ -26,6 +26,9 @@ POLL_SECONDS = 0.2
 WIDE = 0.05
 """An arch whose interval is wider than this share of its median, on either side, is measured once more, twice as long."""
 
+PER_WORKER = 8
+"""Archs that a process measures beside the baseline: Keras leaks from model to model, and what fills a process slows its small steps."""
+
 OnProgress = Callable[[int, Activity], None]
 """Told how many archs the draft holds, and what begins."""
 
@@ -131,23 +134,23 @@ def _is_wide(draft: Draft, arch: Arch) -> bool:
 def _measure(
     study: Study, baseline: Arch, wanted: Sequence[Arch], draft: Draft, seconds: float, worker: Worker, on_progress: OnProgress
 ) -> None:
-    """Measure archs, whatever the draft holds of them."""
+    """Measure archs, whatever the draft holds of them; a few in each process."""
     while wanted:
+        archs = (baseline, *wanted[:PER_WORKER])
         request = MeasureRequest(
-            archs=(baseline, *wanted),
+            archs=archs,
             image_shape=study.data.image_shape,
             num_classes=study.data.num_classes,
             recipe=study.recipe,
             batch_size=study.cost_batch_size,
             phase=study.budget.phase,
-            time_budget=seconds * (1 + len(wanted)),
+            time_budget=seconds * len(archs),
             seed=study.seed,
         )
         before = draft.readings.copy()
-        failed = _perform(request, draft, worker, on_progress)
-        if failed is None:
-            return
-        append_durably(draft.path, failed)
+        if failed := _perform(request, draft, worker, on_progress):
+            append_durably(draft.path, failed)
+        worker.renew()
         draft.read()
         wanted = [arch for arch in wanted if draft.readings[arch.arch_hash] == before[arch.arch_hash]]
 
@@ -168,7 +171,6 @@ def _perform(request: MeasureRequest, draft: Draft, worker: Worker, on_progress:
             on_progress(len(draft.entries), doing)
         future.result()
     except RunError as error:
-        worker.renew()
         layouts = {f"{format_layout(arch, request.image_shape[:2])}, {request.phase}": arch for arch in request.archs}
         arch = layouts.get(doing.detail) if doing.kind == "compile" else None
         if arch in (None, request.archs[0]):

@@ -88,7 +88,7 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., calibr
 def test_the_sample_is_measured_once_fitted_and_kept(run: Callable[..., Any], tmp_path: Path) -> None:
     device = Device()
     found = run(device)
-    assert device.compiled == list(range(12))
+    assert device.compiled == [*range(9), 0, 9, 10, 11], "a few archs in each process, each beside the baseline"
     assert [sampled.arch for sampled in found.calibration.sample] == list(SAMPLE)
     assert found.measured
     assert load_calibration(Path(found.path)) == found.calibration
@@ -133,7 +133,7 @@ def test_what_an_interrupted_one_measured_under_other_versions_is_measured_again
     device = Device()
     device.machine = msgspec.structs.replace(MACHINE, versions=MACHINE.versions | {"jax": "9"})
     assert run(device).calibration.machine.versions["jax"] == "9"
-    assert device.compiled == list(range(12))
+    assert set(device.compiled) == set(range(12))
 
 
 def test_what_is_kept_is_not_measured_again_unless_asked_for_or_stale(run: Callable[..., Any]) -> None:
@@ -143,7 +143,7 @@ def test_what_is_kept_is_not_measured_again_unless_asked_for_or_stale(run: Calla
     for device, settings in ((Device(), {"again": True}), (Device(), {"archs": 11}), (Device(), {})):
         device.machine = msgspec.structs.replace(MACHINE, device="other") if not settings else MACHINE
         assert run(device, **settings).measured
-        assert len(device.compiled) == settings.get("archs", 12)
+        assert len(set(device.compiled)) == settings.get("archs", 12)
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_a_baseline_that_cannot_be_measured_is_an_error(run: Callable[..., Any])
 def test_wide_intervals_are_measured_once_more_and_no_more(run: Callable[..., Any]) -> None:
     device = Device(half_width=0.1)
     run(device)
-    assert device.compiled == [*range(12), *range(12)]
+    assert [number for number in device.compiled if number] == [*range(1, 12), *range(1, 12)]
 
 
 def test_progress_is_told(run: Callable[..., Any]) -> None:
