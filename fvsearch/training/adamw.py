@@ -58,6 +58,11 @@ class FusedOnTensorFlow(OncePerStep):
         """What the operation takes, in its order."""
         return beta_1_power, beta_2_power, rate, *(ops.convert_to_tensor(value) for value in (self.beta_1, self.beta_2, self.epsilon))
 
+    def decay(self, variable: Any, rate: Tensor) -> None:
+        """One pass over the variable, whose product takes its place: a subtraction in place copies what the step still reads first."""
+        if self._use_weight_decay(variable):
+            self.assign(variable, variable * (1 - self.weight_decay * rate))
+
     def update_step(self, gradient: Tensor, variable: Any, learning_rate: tuple[Tensor, ...]) -> None:
         """Decay, moments, update of one variable; the last argument is what `scalars` returned."""
         import tensorflow as tf
