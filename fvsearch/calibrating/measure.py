@@ -16,7 +16,7 @@ from fvsearch.errors import RunError
 from fvsearch.layout import format_layout
 from fvsearch.measuring import measure_throughputs
 from fvsearch.meters.measured import Activity, MeasuredArch, MeasureRequest
-from fvsearch.pools import Pool
+from fvsearch.pools import Pool, WorkerDied
 from fvsearch.records import Record
 from fvsearch.study import Study
 
@@ -117,7 +117,7 @@ def measure_sample(study: Study, archs: Sequence[Arch], draft: Draft, seconds: f
         on_progress: Told of each step.
 
     Raises:
-        RunError: The baseline cannot be measured.
+        RunError: The baseline cannot be measured, or another arch for another reason than memory.
     """
     baseline, *others = archs
     _measure(study, baseline, [arch for arch in others if arch.arch_hash not in draft.entries], draft, seconds, worker, on_progress)
@@ -159,7 +159,7 @@ def _perform(request: MeasureRequest, draft: Draft, worker: Worker, on_progress:
     """Have a request measured; the arch that it ended at, if it did not end well.
 
     Raises:
-        RunError: It ended at the baseline, or while nothing was compiled.
+        RunError: It ended at the baseline, while nothing was compiled, or for another reason than memory.
     """
     news = draft.path.with_suffix(".news")
     news.unlink(missing_ok=True)
@@ -173,7 +173,9 @@ def _perform(request: MeasureRequest, draft: Draft, worker: Worker, on_progress:
     except RunError as error:
         layouts = {f"{format_layout(arch, request.image_shape[:2])}, {request.phase}": arch for arch in request.archs}
         arch = layouts.get(doing.detail) if doing.kind == "compile" else None
-        if arch in (None, request.archs[0]):
+        # A killed worker is the machine's memory run out; what else goes wrong is a fault, and a sample without the archs that show it a lie.
+        of_memory = isinstance(error, WorkerDied) or "memory ran out" in str(error)
+        if arch is None or arch == request.archs[0] or not of_memory:
             raise
         return Skipped(arch=arch, layout=format_layout(arch, request.image_shape[:2]), reason=str(error))
     finally:

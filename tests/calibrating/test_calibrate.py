@@ -162,6 +162,11 @@ def test_a_baseline_that_cannot_be_measured_is_an_error(run: Callable[..., Any])
         run(Device(fails={0: RunError("B2(17) cannot be measured: the device's memory ran out")}))
 
 
+def test_an_arch_that_fails_for_another_reason_is_an_error_and_no_gap_in_the_sample(run: Callable[..., Any]) -> None:
+    with pytest.raises(RunError, match="TokenPooling"):
+        run(Device(fails={4: RunError("B2(17) cannot be measured at batch_size=64: RuntimeError: TokenPooling.call()")}))
+
+
 def test_wide_intervals_are_measured_once_more_and_no_more(run: Callable[..., Any]) -> None:
     device = Device(half_width=0.1)
     run(device)
