@@ -173,7 +173,7 @@ def _perform(request: MeasureRequest, draft: Draft, worker: Worker, on_progress:
     except RunError as error:
         layouts = {f"{format_layout(arch, request.image_shape[:2])}, {request.phase}": arch for arch in request.archs}
         arch = layouts.get(doing.detail) if doing.kind == "compile" else None
-        # A killed worker is the machine's memory run out; what else goes wrong is a fault, and a sample without the archs that show it a lie.
+        # A killed worker is the machine's memory run out. What else goes wrong is a fault, which a smaller sample would hide.
         of_memory = isinstance(error, WorkerDied) or "memory ran out" in str(error)
         if arch is None or arch == request.archs[0] or not of_memory:
             raise
