@@ -4,10 +4,11 @@ Fake tensors have shapes, types and storages but no data, so no arithmetic runs 
 in the same order as in a real step, and the count is exact to the byte. What a kernel allocates inside itself is not seen on CPU.
 """
 
+import gc
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Self
 
 import keras
 import torch
@@ -44,7 +45,7 @@ def make_runner(model: keras.Model, batch: Batch, phase: Phase) -> Runner:
 
 
 class LiveStorages(TorchDispatchMode):
-    """Counts the bytes of all storages that operations make while they live.
+    """Counts the bytes of all storages that operations make while they live; no garbage is collected meanwhile, for when would be chance.
 
     Attributes:
         alive: Bytes now.
@@ -55,6 +56,20 @@ class LiveStorages(TorchDispatchMode):
         super().__init__()
         self.alive = self.peak = 0
         self._known: dict[int, weakref.ref[Any]] = {}
+        self._collecting = False
+
+    def __enter__(self) -> Self:
+        """Begin to count."""
+        self._collecting = gc.isenabled()
+        gc.disable()
+        super().__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        """Have done with counting."""
+        super().__exit__(*error)
+        if self._collecting:
+            gc.enable()
 
     def watch(self, tensor: torch.Tensor) -> None:
         """Count the tensor's storage until it dies; views of one storage count once."""

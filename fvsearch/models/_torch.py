@@ -1,4 +1,4 @@
-"""PyTorch: the product and the bias of a dense layer in one operation; in float32 on a CPU, by oneDNN.
+"""PyTorch: attention, and the product and the bias of a dense layer in one operation; in float32 on a CPU, by oneDNN.
 
 PyTorch gives float32 products on CPUs to MKL, which on AMD's processors takes twice as long as oneDNN does; it has oneDNN on board, and
 torch.compile takes it for linear layers, but nothing public asks for it in full precision. So this calls the operator that
@@ -12,11 +12,20 @@ import torch
 _ONEDNN = hasattr(torch.ops.mkldnn, "_linear_pointwise") and torch.backends.mkldnn.is_available()
 
 
-def affine(rows: torch.Tensor, kernel: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
-    """Product and bias, `rows @ kernel + bias`: (rows, in), (in, out), (out,) to (rows, out)."""
+def affine(h: torch.Tensor, kernel: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+    """Product and bias, `h @ kernel + bias`: (..., in), (in, out), (out,) to (..., out)."""
+    rows = h.reshape(-1, kernel.shape[0])
     if _ONEDNN and rows.dtype == kernel.dtype == torch.float32 and rows.device.type == "cpu" and not torch.compiler.is_compiling():
-        return _OneDNNAffine.apply(rows, kernel, bias)
-    return torch.addmm(bias, rows, kernel)
+        out = _OneDNNAffine.apply(rows, kernel, bias)
+    else:
+        out = torch.addmm(bias, rows, kernel)
+    return out.view(*h.shape[:-1], kernel.shape[1])
+
+
+def attend(queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+    """Softmax attention by PyTorch's kernel, which keeps no scores: (batch, tokens, heads, head_dim), like the queries."""
+    by_head = (tensor.transpose(1, 2) for tensor in (queries, keys, values))
+    return torch.nn.functional.scaled_dot_product_attention(*by_head).transpose(1, 2)
 
 
 class _OneDNNAffine(torch.autograd.Function):

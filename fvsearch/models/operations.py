@@ -17,16 +17,21 @@ Tensor = Any
 
 
 def dense(h: Tensor, layer: keras.layers.Dense) -> Tensor:
-    """A built dense layer's output: (..., units in) to (..., units out).
-
-    The product is one of two matrices: that of a three-dimensional input makes XLA transpose in the backward pass, and keeps TensorFlow
-    from fusing the bias.
-    """
+    """A built dense layer's output: (..., units in) to (..., units out)."""
     if layer.quantization_mode is not None:
         return layer(h)
-    rows = h if len(h.shape) == 2 else ops.reshape(h, (-1, h.shape[-1]))
-    out = _AFFINE.get(keras.backend.backend(), _affine)(rows, layer.kernel, layer.bias)  # (rows, units out)
-    return out if len(h.shape) == 2 else ops.reshape(out, (-1, *h.shape[1:-1], layer.units))
+    return (_torch().affine if keras.backend.backend() == "torch" else _affine)(
+        h, *(ops.convert_to_tensor(weight) for weight in (layer.kernel, layer.bias))
+    )
+
+
+def _affine(h: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
+    """By a product of two matrices.
+
+    That of a three-dimensional input makes XLA transpose in the backward pass, and keeps TensorFlow from fusing the bias.
+    """
+    rows = ops.reshape(h, (-1, kernel.shape[0]))  # (rows, units in)
+    return ops.reshape(ops.add(ops.matmul(rows, kernel), bias), (-1, *h.shape[1:-1], kernel.shape[1]))
 
 
 def normalise(h: Tensor, layer: keras.layers.LayerNormalization) -> Tensor:
@@ -78,12 +83,9 @@ def attend(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         queries: (batch, queries, heads, head_dim).
         keys, values: (batch, keys, heads, head_dim).
     """
-    return _fused(queries, keys, values) if _has_fused_attention() else _unfused(queries, keys, values)
-
-
-def _fused(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-    """By the kernel of backend and device, which keeps no scores for the backward pass where it can do without."""
-    return ops.dot_product_attention(queries, keys, values)
+    if keras.backend.backend() == "torch":
+        return _torch().attend(queries, keys, values)
+    return ops.dot_product_attention(queries, keys, values) if _has_fused_attention() else _unfused(queries, keys, values)
 
 
 def _unfused(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
@@ -96,18 +98,10 @@ def _unfused(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
 
 
 def _has_fused_attention() -> bool:
-    """Whether backend and device have a kernel for it: TensorFlow has none, JAX has none on CPU."""
-    backend = keras.backend.backend()
-    return backend == "torch" or (backend == "jax" and not keras.distribution.list_devices()[0].startswith("cpu"))
+    """Whether Keras finds a kernel for it, which keeps no scores where it can do without: JAX has none on CPU, TensorFlow none at all."""
+    return keras.backend.backend() == "jax" and not keras.distribution.list_devices()[0].startswith("cpu")
 
 
-def _affine(rows: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
-    return ops.add(ops.matmul(rows, kernel), bias)
-
-
-def _torch_affine(rows: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
-    return import_module("fvsearch.models._torch").affine(rows, *map(ops.convert_to_tensor, (kernel, bias)))
-
-
-_AFFINE: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {"torch": _torch_affine}
-"""By backend, where Keras's own operations are not the fastest: rows (rows, in), kernel (in, out), bias (out,) to (rows, out)."""
+def _torch() -> Any:
+    """The operations that are PyTorch's own: called directly, for Keras's take as long to be called as small products to be computed."""
+    return import_module("fvsearch.models._torch")

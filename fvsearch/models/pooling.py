@@ -63,13 +63,12 @@ class TokenPooling(keras.layers.Layer):
         whole = patches // self.stride
         ragged = 1 + whole * self.stride  # where the last, smaller window starts
         pool = POOLINGS[self.pooling]
-        # A split, not slices: its gradient is one concatenation.
-        class_token, windows, rest = ops.split(h, [1, ragged], axis=1)  # (batch, 1 | whole * stride | patches left, width)
-        pieces = [class_token]
+        pieces = [h[:, :1]]  # (batch, 1, width)
         if whole:
-            pieces.append(pool(ops.reshape(windows, (-1, whole, self.stride, width))))  # (batch, whole, width)
+            windows = ops.reshape(h[:, 1:ragged], (-1, whole, self.stride, width))  # (batch, whole, stride, width)
+            pieces.append(pool(windows))  # (batch, whole, width)
         if ragged <= patches:
-            pieces.append(pool(ops.expand_dims(rest, 1)))  # (batch, 1, width)
+            pieces.append(pool(h[:, None, ragged:]))  # (batch, 1, width)
         return ops.concatenate(pieces, axis=1)  # (batch, 1 + pooled, width)
 
     def compute_output_shape(self, h_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
