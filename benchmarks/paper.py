@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from _pages import markdown, replace_figures
 
 from fvsearch.arch import FAMILY, Arch
 from fvsearch.backend import BACKENDS, is_installed
@@ -58,9 +59,6 @@ Column = list[float]
 KINDS = {"memory": "memory", "steps_per_s": "steps/s"}
 NAMES = {"paper": "paper", "formula": "formula", "metered": "metered", "twin_formula": "twin's formula", "measured": "twin measured"}
 """Of columns, as a reader sees them."""
-
-BEGIN, END = "<!-- figures of benchmarks/paper.py: begin -->", "<!-- end -->"
-"""Between them docs/paper.md holds what this prints."""
 
 PAIRS = (("formula", "paper"), ("metered", "paper"), ("twin_formula", "measured"), ("measured", "paper"))
 """Which columns are compared."""
@@ -286,8 +284,6 @@ def print_tables(backend: str, document: dict[str, Any]) -> None:
 
 def write_docs(path: Path, document: dict[str, Any]) -> None:
     """The figures as Markdown, in the place of those that the page holds."""
-    before, _, rest = path.read_text(encoding="utf-8").partition(BEGIN)
-    _, _, after = rest.partition(END)
     spent = "Took: " + "; ".join(f"{backend} {sum(found['seconds'].values()):.0f} s" for backend, found in document["backends"].items())
     load = document["load_before"][0]
     parts = [f"    {document['command']}", f"{spent}; load average when it began {load} (a quiet machine's is near 0)."]
@@ -295,15 +291,13 @@ def write_docs(path: Path, document: dict[str, Any]) -> None:
         factor, scores = found["constant"], found["habits"]["attention"]
         constants = f"Constant of memory: {factor['paper']} for the paper, {factor['twin']} for the twin (attention scores {scores})."
         source = f"Meter: {found['memory_source'].partition(': ')[2]}."
-        parts += [f"### {title(backend, document)}", f"{constants} {source}", *map(markdown, (ratio_figures(found), error_figures(found)))]
-    path.write_text("\n\n".join([f"{before}{BEGIN}", *parts, f"{END}{after}"]), encoding="utf-8")
-
-
-def markdown(figures: Figures) -> str:
-    """A table."""
-    header, rows = figures
-    lines = [header, ["---", *("---:" for _ in header[1:])], *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+        parts += [
+            f"### {title(backend, document)}",
+            f"{constants} {source}",
+            markdown(*ratio_figures(found)),
+            markdown(*error_figures(found)),
+        ]
+    replace_figures(path, "benchmarks/paper.py", parts)
 
 
 if __name__ == "__main__":

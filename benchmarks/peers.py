@@ -1,7 +1,7 @@
 """A training step and inference of ViT-Ti/16 and ViT-S/16, ours beside its peers' in one run; and what pooling gains over our own ViT.
 
     python benchmarks/peers.py [--backends jax tensorflow torch] [--sizes Ti S] [--phases training inference] [--batch-size 8]
-                               [--dtype float32] [--seconds 20] [--out runs/bench/peers.json]
+                               [--dtype float32] [--seconds 20] [--out runs/bench/peers.json] [--docs docs/peers.md]
 
 Peers: keras-hub's ViT on the same backend; on PyTorch timm's, as it is and through torch.compile. Each backend and size has a process of
 its own, where all models take turns, round by round, on the same synthetic batch at 224 px: ratios are of the same round, their median and
@@ -21,6 +21,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from _pages import markdown, replace_figures
+
 from fvsearch.arch import FAMILY, named_arch
 from fvsearch.backend import BACKENDS, is_installed
 from fvsearch.layout import parse_layout
@@ -29,6 +31,7 @@ from fvsearch.study import DType, Phase, Recipe
 
 IMAGE_SHAPE, NUM_CLASSES = (224, 224, 3), 1000
 OURS = "fvsearch"
+PEERS = ("keras-hub", "timm")
 FUNNELS = {"fvsearch 6-6": "B6(197, {o})-6(99, {o})", "fvsearch 4-4-4": "B4(197, {o})-4(99, {o})-4(50, {o})"}
 PHASES: tuple[Phase, ...] = ("training", "inference")
 
@@ -45,6 +48,7 @@ def main() -> int:
         "--seconds", type=float, default=20.0, help="for each model and phase at most; narrow ratios end the rounds earlier"
     )
     parser.add_argument("--out", type=Path, default=Path("runs/bench/peers.json"), help="where the JSON document goes")
+    parser.add_argument("--docs", type=Path, help="a page whose figures to replace: docs/peers.md")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
@@ -70,6 +74,8 @@ def main() -> int:
             print_table(document["runs"][-1], document)
             options.out.parent.mkdir(parents=True, exist_ok=True)
             options.out.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")  # after each: a kill loses one run
+    if options.docs:
+        write_docs(options.docs, document)
     print(f"written: {options.out}", file=sys.stderr)
     return 0
 
@@ -235,7 +241,28 @@ def peer_versions(backend: str) -> dict[str, str]:
     """Of the peers on this backend."""
     from importlib.metadata import version
 
-    return {name: version(name) for name in ("keras-hub", *(["timm"] if backend == "torch" else []))}
+    return {name: version(name) for name in (PEERS if backend == "torch" else PEERS[:1])}
+
+
+def title(found: dict[str, Any], document: dict[str, Any]) -> str:
+    """Of a run's figures: on what."""
+    versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items() if name in (found["backend"], "keras", *PEERS))
+    place = f"{found['device']}, {document['machine']}, batch {document['batch_size']}, {document['dtype']}"
+    return f"ViT-{found['size']}/16: {versions}; {place}"
+
+
+def figures(found: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """A header, and a row each model."""
+    phases = [phase for phase in PHASES if phase in found]
+    header = ["", *(text for phase in phases for text in (f"{phase}: ms/step", "ratio (95% interval)"))]
+    rows = []
+    for name in found[phases[0]]:
+        row = [name]
+        for phase in phases:
+            median, low, high = found[phase][name]["ratio"]
+            row += [f"{found[phase][name]['step_ms'][0]:.1f}", "1" if name == OURS else f"{median:.2f} ({low:.2f} to {high:.2f})"]
+        rows.append(row)
+    return header, rows
 
 
 def print_table(found: dict[str, Any], document: dict[str, Any]) -> None:
@@ -243,22 +270,21 @@ def print_table(found: dict[str, Any], document: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items() if name not in ("python", "numpy"))
-    place = f"{found['device']}, {document['machine']}, batch {document['batch_size']}, {document['dtype']}"
-    table = Table(
-        title=f"ViT-{found['size']}/16 on {found['backend']}: {place}\n{versions}", caption="ratio: ours over the peer; a funnel over ours"
-    )
-    table.add_column("")
-    for phase in (phase for phase in PHASES if phase in found):
-        table.add_column(f"{phase}\nms/step", justify="right")
-        table.add_column("\nratio (95% interval)", justify="right")
-    for name in next(found[phase] for phase in PHASES if phase in found):
-        cells = []
-        for rows in (found[phase] for phase in PHASES if phase in found):
-            median, low, high = rows[name]["ratio"]
-            cells += [f"{rows[name]['step_ms'][0]:.1f}", "1" if name == OURS else f"{median:.2f} ({low:.2f} to {high:.2f})"]
-        table.add_row(name, *cells)
+    header, rows = figures(found)
+    table = Table(title=title(found, document), caption="ratio: ours over the peer; a funnel over ours")
+    for column in header:
+        table.add_column(column.replace(": ", "\n"), justify="left" if not column else "right")
+    for row in rows:
+        table.add_row(*row)
     Console(width=140).print(table)
+
+
+def write_docs(path: Path, document: dict[str, Any]) -> None:
+    """The figures as Markdown, in the place of those that the page holds."""
+    parts = [f"    {document['command']}", f"Load average when it began: {document['load_before']} (a quiet machine's is near 0)."]
+    for found in document["runs"]:
+        parts += [f"### {title(found, document)}", markdown(*figures(found))]
+    replace_figures(path, "benchmarks/peers.py", parts)
 
 
 if __name__ == "__main__":
