@@ -195,17 +195,7 @@ class _Search:
         Raises:
             RunError: It failed; the message begins with `what`.
         """
-        study = self.study
-        request = MeasureRequest(
-            archs=archs,
-            image_shape=study.data.image_shape,
-            num_classes=study.data.num_classes,
-            recipe=study.recipe,
-            batch_size=study.cost_batch_size,
-            phase=study.budget.phase,
-            time_budget=MEASURE_SECONDS * len(archs),
-            seed=study.seed,
-        )
+        request = MeasureRequest.of_study(self.study, archs, MEASURE_SECONDS)
         try:
             with self._open_pool(1) as pool:
                 return pool.submit(measure, request).result()

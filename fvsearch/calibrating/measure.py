@@ -136,17 +136,7 @@ def _measure(
 ) -> None:
     """Measure archs, whatever the draft holds of them; a few in each process."""
     while wanted:
-        archs = (baseline, *wanted[:PER_WORKER])
-        request = MeasureRequest(
-            archs=archs,
-            image_shape=study.data.image_shape,
-            num_classes=study.data.num_classes,
-            recipe=study.recipe,
-            batch_size=study.cost_batch_size,
-            phase=study.budget.phase,
-            time_budget=seconds * len(archs),
-            seed=study.seed,
-        )
+        request = MeasureRequest.of_study(study, (baseline, *wanted[:PER_WORKER]), seconds)
         before = draft.readings.copy()
         if failed := _perform(request, draft, worker, on_progress):
             append_durably(draft.path, failed)

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from fvsearch.cli.common import echo_json, print_renderable
+from fvsearch.cli.common import echo_json, print_renderable, step_options
 
 
 @click.command("list")
@@ -36,11 +36,7 @@ def list_(kind: str | None) -> None:
 @click.argument("arch")
 @click.option("--against", metavar="ARCH", help="Compare with this arch.")
 @click.option("--batch-size", type=click.IntRange(1), default=32, show_default=True, help="Images per step.")
-@click.option("--image-size", type=click.IntRange(1), default=224, show_default=True, help="Pixels per image edge.")
-@click.option("--channels", type=click.IntRange(1), default=3, show_default=True, help="Of an image.")
-@click.option("--classes", type=click.IntRange(1), default=1000, show_default=True, help="Of the head.")
-@click.option("--patch-size", type=click.IntRange(1), default=16, show_default=True, help="Of a layout, which does not say it.")
-@click.option("--dtype", default="float32", show_default=True, help="float32 or mixed_bfloat16.")
+@step_options
 @click.option("--phase", default="training", show_default=True, help="training or inference.")
 @click.option("--optimizer", default="adamw", show_default=True, help="adamw or sgd (with momentum); it has memory of its own.")
 @click.option("--attention", default="kept", show_default=True, help="kept, or fused where a device keeps no attention scores.")

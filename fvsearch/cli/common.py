@@ -17,6 +17,33 @@ def backend_option(command: F) -> F:
     return click.option("--backend", metavar="NAME", help="jax, tensorflow or torch; else KERAS_BACKEND, else the one installed.")(command)
 
 
+_OF_A_STEP = (
+    click.option("--image-size", type=click.IntRange(1), default=224, show_default=True, help="Pixels per image edge."),
+    click.option("--channels", type=click.IntRange(1), default=3, show_default=True, help="Of an image."),
+    click.option("--classes", type=click.IntRange(2), default=1000, show_default=True, help="Of the head."),
+    click.option("--patch-size", type=click.IntRange(1), default=16, show_default=True, help="Of a layout, which does not say it."),
+    click.option("--dtype", default="float32", show_default=True, help="float32 or mixed_bfloat16."),
+)
+
+
+def step_options(command: F) -> F:
+    """What a step is of, where no study says it: images, classes, patches, dtype."""
+    for option in reversed(_OF_A_STEP):
+        command = option(command)
+    return command
+
+
+def seconds_option(default: float) -> Callable[[F], F]:
+    """`--seconds`, of measuring."""
+    return click.option(
+        "--seconds",
+        type=click.FloatRange(0, min_open=True),
+        default=default,
+        show_default=True,
+        help="Measure no longer than this per arch and phase, once compiled; a median with an interval may need more.",
+    )
+
+
 def set_backend(wanted: str | None) -> str:
     """Choose the backend, and tell Keras before it is imported."""
     from fvsearch.backend import choose_backend

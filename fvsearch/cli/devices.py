@@ -7,27 +7,17 @@ from typing import Any
 
 import click
 
-from fvsearch.cli.common import INTERRUPTED, backend_option, echo_json, print_renderable, set_backend
+from fvsearch.cli.common import INTERRUPTED, backend_option, echo_json, print_renderable, seconds_option, set_backend, step_options
 
 
 @click.command()
 @click.argument("arch")
 @click.option("--against", metavar="ARCH", help="Compare with this arch, measured in turns with it.")
 @click.option("--batch-size", type=click.IntRange(1), default=8, show_default=True, help="Images per step; a few suit a CPU.")
-@click.option("--image-size", type=click.IntRange(1), default=224, show_default=True, help="Pixels per image edge.")
-@click.option("--channels", type=click.IntRange(1), default=3, show_default=True, help="Of an image.")
-@click.option("--classes", type=click.IntRange(2), default=1000, show_default=True, help="Of the head.")
-@click.option("--patch-size", type=click.IntRange(1), default=16, show_default=True, help="Of a layout, which does not say it.")
-@click.option("--dtype", default="float32", show_default=True, help="float32 or mixed_bfloat16.")
+@step_options
 @click.option("--optimizer", type=click.Choice(["adamw", "sgd"]), default="adamw", show_default=True, help="Of the training step.")
 @click.option("--phase", type=click.Choice(["both", "training", "inference"]), default="both", show_default=True)
-@click.option(
-    "--seconds",
-    type=click.FloatRange(0, min_open=True),
-    default=10.0,
-    show_default=True,
-    help="Measure no longer than this per arch and phase, once compiled; a median with an interval may need more.",
-)
+@seconds_option(10.0)
 @backend_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def measure(arch: str, against: str | None, backend: str | None, as_json: bool, **settings: Any) -> None:
@@ -62,13 +52,7 @@ def measure(arch: str, against: str | None, backend: str | None, as_json: bool, 
 @click.argument("study")
 @click.option("--set", "settings", metavar="KEY=VALUE", multiple=True, help="Change the study, as with `run`: recipe.batch_size=32.")
 @click.option("--archs", type=click.IntRange(5), default=25, show_default=True, help="To measure, the baseline counted in.")
-@click.option(
-    "--seconds",
-    type=click.FloatRange(0, min_open=True),
-    default=4.0,
-    show_default=True,
-    help="Measure no longer than this per arch, once compiled; a median with an interval may need more.",
-)
+@seconds_option(4.0)
 @backend_option
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Keep the calibration here. [default: in the user's cache]")
 @click.option("--again", is_flag=True, help="Measure anew what is kept already.")

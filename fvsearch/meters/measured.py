@@ -7,7 +7,7 @@ import msgspec
 from fvsearch.arch import Arch
 from fvsearch.errors import ConfigError
 from fvsearch.records import Record, require_at_least
-from fvsearch.study import Phase, Recipe
+from fvsearch.study import Phase, Recipe, Study
 
 
 class StepMemory(Record, frozen=True, kw_only=True):
@@ -82,6 +82,20 @@ class MeasureRequest(Record, frozen=True, kw_only=True):
             raise ConfigError("`archs` must hold at least one arch, but it is empty")
         if min(self.image_shape) < 1:
             raise ConfigError(f"`image_shape` must be at least 1 in each direction, but got {self.image_shape}")
+
+    @classmethod
+    def of_study(cls, study: Study, archs: tuple[Arch, ...], seconds: float) -> "MeasureRequest":
+        """Archs at what the study's costs are said of, that many seconds for each."""
+        return cls(
+            archs=archs,
+            image_shape=study.data.image_shape,
+            num_classes=study.data.num_classes,
+            recipe=study.recipe,
+            batch_size=study.cost_batch_size,
+            phase=study.budget.phase,
+            time_budget=seconds * len(archs),
+            seed=study.seed,
+        )
 
 
 class Activity(Record, frozen=True):
