@@ -26,9 +26,6 @@ FORMULA_MEMORY: Prices = {"weights": 1.0, "activations": ACTIVATION_FACTOR}
 FORMULA_STEP_TIME: Prices = {"macs": 1.0}
 """The closed form as prices, where nothing is known of the device."""
 
-ATTENTION: dict[str, Attention] = {backend: habits["attention"] for backend, habits in HABITS.items()}
-"""Whether a backend keeps attention scores for the backward pass; where the backend is not known, they are counted as kept."""
-
 
 def pattern(arch: Arch, image_shape: tuple[int, int, int]) -> Pattern:
     """The arch's stage pattern."""

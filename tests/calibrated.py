@@ -11,6 +11,7 @@ from fvsearch.calibration import Calibration, Machine, Sampled
 from fvsearch.conditions import Conditions, Items, Prices, pattern
 from fvsearch.layout import format_layout
 from fvsearch.library import load_study
+from fvsearch.meters.measured import Anchor
 from fvsearch.study import Study
 
 STUDY = load_study("quickstart")
@@ -56,3 +57,16 @@ def calibration(study: Study = STUDY, **changes: object) -> Calibration:
     """The calibration that the made-up device gives of a study; changes replace its fields."""
     found = fit_calibration(Conditions.of(study, "jax"), MACHINE, measured(designed_sample(study, 25), study))
     return msgspec.structs.replace(found, **changes)
+
+
+def anchor(found: Calibration) -> Anchor:
+    """What measuring the baseline on the made-up device gives, a Python version that no calibration is bound to among it."""
+    return Anchor(
+        throughput=1000.0,
+        memory=found.sample[0].memory,
+        memory_source="made up",
+        device="none",
+        seconds=1.0,
+        backend="jax",
+        versions={**MACHINE.versions, "python": "3.11.9"},
+    )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from calibrated import MACHINE, STEP_TIME, calibration
+from calibrated import STEP_TIME, anchor, calibration
 from test_search import SETTINGS, ScriptedPool, measure, train
 
 from fvsearch import search
@@ -16,7 +16,7 @@ from fvsearch.errors import ConfigError
 from fvsearch.feasibility import Predictor
 from fvsearch.ledger import Ledger
 from fvsearch.library import load_study
-from fvsearch.meters.measured import Anchor, Interval, Measured, MeasureRequest
+from fvsearch.meters.measured import Interval, Measured, MeasureRequest
 from fvsearch.search import Progress, run_study
 from fvsearch.standing import ledger_standings
 from fvsearch.study import Study
@@ -24,15 +24,7 @@ from fvsearch.training.segment import Segment, SegmentResult
 
 STUDY = load_study("quickstart", ["trials=12", "recipe.epochs=2"])
 FOUND = calibration(STUDY)
-ANCHOR = Anchor(
-    throughput=1000.0,
-    memory=FOUND.sample[0].memory,
-    memory_source="made up",
-    device="none",
-    seconds=1.0,
-    backend="jax",
-    versions=dict(MACHINE.versions),
-)
+ANCHOR = anchor(FOUND)
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from calibrated import MACHINE, STUDY, calibration
+from calibrated import STUDY, anchor, calibration
 from ledgers import TRIALS, empty, record
 
 from fvsearch.calibrating.choose import check_wanted, settle_predictions
@@ -13,15 +13,7 @@ from fvsearch.ledger import Ledger
 from fvsearch.meters.measured import Anchor
 
 FOUND = calibration()
-ANCHOR = Anchor(
-    throughput=1000.0,
-    memory=FOUND.sample[0].memory,
-    memory_source="made up",
-    device="none",
-    seconds=1.0,
-    backend="jax",
-    versions=dict(MACHINE.versions),
-)
+ANCHOR = anchor(FOUND)
 
 
 @pytest.fixture(autouse=True)

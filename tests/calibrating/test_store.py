@@ -2,7 +2,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from calibrated import MACHINE, STUDY, calibration
+from calibrated import MACHINE, STUDY, anchor, calibration
 
 from fvsearch.calibrating import store
 from fvsearch.calibrating.store import calibration_path, find_calibration, load_calibration, require_fitting, save_calibration
@@ -14,15 +14,7 @@ from fvsearch.meters.measured import Anchor
 from fvsearch.study import Study
 
 FOUND = calibration()
-ANCHOR = Anchor(
-    throughput=1000.0,
-    memory=FOUND.sample[0].memory,
-    memory_source="made up",
-    device="none",
-    seconds=1.0,
-    backend="jax",
-    versions=MACHINE.versions | {"python": "3.11.9"},
-)
+ANCHOR = anchor(FOUND)
 
 
 @pytest.fixture(autouse=True)
