@@ -4,6 +4,7 @@ The closed form's items are the features; a regression with no negative coeffici
 an operation or a byte would fit noise, and predict nonsense outside the sample.
 """
 
+import math
 import statistics
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 LEAST_ARCHS = 5
 """Below this many there is nothing to fit."""
 
-ITEMS: dict[Quantity, tuple[str, ...]] = {
+REGRESSED_ON: dict[Quantity, tuple[str, ...]] = {
     "memory": ("constant", "num_params", "attention_bytes", "mlp_bytes", "map_bytes", "other_bytes", "passing_bytes"),
     "step_time": ("constant", "blocks", "boundaries", "tokens", "heads", "num_params", "macs", "attention", "mlp", "maps"),
 }
@@ -99,7 +100,7 @@ def _predicted(
     """
     import numpy as np
 
-    names = ITEMS[quantity]
+    names = REGRESSED_ON[quantity]
     features, target = np.array([[item[name] for name in names] for item in items]), np.array(measured)
     weights = 1 / (ITEMS_ERR**2 + np.array(noise) ** 2)
     weights[0] *= ANCHOR_COUNTS
@@ -164,8 +165,9 @@ def error(predicted: "Vector", measured: "Vector") -> Error:
     from scipy.stats import kendalltau
 
     relative = np.abs(predicted / measured - 1)
+    tau = float(kendalltau(predicted, measured).statistic)
     return Error(
         mape=statistics.fmean(relative[1:].tolist()),
         worst=float(relative.max()),
-        tau=float(kendalltau(predicted, measured).statistic),
+        tau=0.0 if math.isnan(tau) else tau,  # Where all are predicted alike, or measured alike, there is no order to find.
     )

@@ -1,14 +1,18 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 from calibrated import CONDITIONS, MACHINE, MEMORY, STEP_TIME, STUDY, calibration, measured
 
 from fvsearch.calibrating.fit import error, fit_calibration, leave_groups_out, regress
 from fvsearch.calibrating.sample import designed_sample
+from fvsearch.calibrating.store import load_calibration, save_calibration
 from fvsearch.calibration import Skipped
-from fvsearch.conditions import Items
+from fvsearch.conditions import Conditions, Items
 from fvsearch.errors import RunError
+from fvsearch.layout import parse_layout
 from fvsearch.library import load_study
-from fvsearch.study import Budget
+from fvsearch.study import Budget, Proposer
 
 SAMPLE = designed_sample(STUDY, 25)
 
@@ -58,6 +62,20 @@ def test_errors_are_by_hand() -> None:
     assert found.mape == pytest.approx(0.1)
     assert found.worst == pytest.approx(0.1)
     assert found.tau == pytest.approx(5 / 30**0.5)
+
+
+def test_archs_that_cost_the_same_by_formula_have_no_order_and_are_kept_all_the_same(tmp_path: Path) -> None:
+    equal = error(np.array([10.0, 10.0, 10.0]), np.array([10.0, 11.0, 12.0]))
+    assert equal.tau == 0.0
+    assert equal.mape == pytest.approx((1 / 11 + 2 / 12) / 2)
+    heads = tuple(parse_layout(f"B2(17, h48, m96, a{count})", patch_size=2, image_size=8) for count in (1, 2, 3, 4, 6))
+    alike = STUDY.with_settings(space=None, baseline=heads[0], engine=Proposer(name="listed", archs=heads))
+    conditions = Conditions.of(alike, "jax")
+    assert len({conditions.cost(arch).macs for arch in heads}) == 1
+    found = fit_calibration(conditions, MACHINE, measured(heads, alike, slower={2: 1.1, 4: 1.3}))
+    assert found.step_time.formula_error.tau == 0.0
+    save_calibration(found, tmp_path / "kept.json")
+    assert load_calibration(tmp_path / "kept.json") == found
 
 
 def test_a_device_whose_prices_the_items_can_say_is_predicted_exactly_on_patterns_never_seen() -> None:
