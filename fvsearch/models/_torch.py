@@ -2,7 +2,7 @@
 
 PyTorch gives float32 products on CPUs to MKL, which on AMD's processors takes twice as long as oneDNN does; it has oneDNN on board, and
 torch.compile takes it for linear layers, but nothing public asks for it in full precision. So this calls the operator that
-torch.compile calls.
+torch.compile calls. Its gradient is written out and cannot be differentiated again: of such a layer only first derivatives are had.
 """
 
 from typing import Any
@@ -15,7 +15,8 @@ _ONEDNN = hasattr(torch.ops.mkldnn, "_linear_pointwise") and torch.backends.mkld
 def affine(h: torch.Tensor, kernel: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
     """Product and bias, `h @ kernel + bias`: (..., in), (in, out), (out,) to (..., out)."""
     rows = h.reshape(-1, kernel.shape[0])
-    if _ONEDNN and rows.dtype == kernel.dtype == torch.float32 and rows.device.type == "cpu" and not torch.compiler.is_compiling():
+    of_onednn = _ONEDNN and rows.dtype == kernel.dtype == torch.float32 and rows.device.type == "cpu"
+    if of_onednn and rows.numel() and not torch.compiler.is_compiling():
         out = _OneDNNAffine.apply(rows, kernel, bias)
     else:
         out = torch.addmm(bias, rows, kernel)

@@ -72,6 +72,18 @@ def test_dense_is_its_layers_output(shape):
     np.testing.assert_allclose(ops.convert_to_numpy(operations.dense(h, layer)), ops.convert_to_numpy(layer(h)), rtol=1e-5, atol=1e-6)
 
 
+def test_dense_of_no_rows_is_no_rows_and_its_gradient_is_nought():
+    layer = built(keras.layers.Dense(6), 4)
+    assert tuple(operations.dense(ops.convert_to_tensor(drawn(0, 3, 4)), layer).shape) == (0, 3, 6)
+
+    def function(h, kernel, bias):
+        return ops.sum(operations.dense(h, Weights(kernel=kernel, bias=bias, units=5)))
+
+    values = drawn(0, 3, 4), drawn(4, 5), drawn(5)
+    for found, value in zip(gradients(function, values), values, strict=True):
+        np.testing.assert_array_equal(found, np.zeros_like(value))
+
+
 def test_a_quantised_dense_layer_computes_what_it_would_when_called():
     layer, h = built(keras.layers.Dense(6), 4), drawn(2, 3, 4)
     layer.quantize("int8")
