@@ -82,6 +82,12 @@ class Predictor:
             margins=calibration.margins,
         )
 
+    @classmethod
+    def unmeasured(cls, study: Study, memory: Prices = FORMULA_MEMORY) -> "Predictor":
+        """Before anything is measured: images/s are not known, so every arch meets an absolute throughput budget."""
+        limit = study.budget.limits().get("throughput")
+        return cls(study, memory=memory, throughput=1.0 if limit is None or limit.relative else math.inf)
+
     def costs(self, arch: Arch) -> dict[str, float]:
         """num_params, macs per image, memory in bytes and throughput of an arch."""
         items = Items(self._conditions, arch)

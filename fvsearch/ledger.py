@@ -123,18 +123,17 @@ class QuietPass(Record, frozen=True, kw_only=True):
     def with_measured(self, numbers: Sequence[int], measured: Measured) -> "QuietPass":
         """The pass with more trials measured, interleaved with the baseline.
 
-        The baseline of a later pass may run at another speed than that of the first; what holds is the ratio to it.
+        What is taken of a trial is its ratio to the baseline, paired by round: the baseline may run at another speed in another pass, and
+        takes part in more rounds than any trial.
 
         Args:
             numbers: Of the trials.
             measured: The baseline first, then the trials.
         """
-        baseline, *others = measured.throughput
-        first = self.throughput.get(0, baseline)
-        scale = first.median / baseline.median
+        first = self.throughput.get(0, measured.throughput[0])
         found = {
-            number: Interval(median=interval.median * scale, low=interval.low * scale, high=interval.high * scale)
-            for number, interval in zip(numbers, others, strict=True)
+            number: Interval(median=first.median * ratio.median, low=first.median * ratio.low, high=first.median * ratio.high)
+            for number, ratio in zip(numbers, measured.ratio[1:], strict=True)
         }
         return QuietPass(throughput={0: first} | self.throughput | found, seconds=self.seconds + sum(measured.seconds.values()))
 

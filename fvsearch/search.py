@@ -121,7 +121,7 @@ def run_study(study: Study, folder: Path, settings: RunSettings, watcher: Watche
 def _least_predictor(study: Study) -> Predictor:
     """Before anything is measured: an absolute memory budget is compared with what no device can save, the weights."""
     memory = study.budget.limits().get("memory")
-    return Predictor(study) if memory is None or memory.relative else Predictor(study, memory={"weights": 1.0})
+    return Predictor.unmeasured(study) if memory is None or memory.relative else Predictor.unmeasured(study, memory={"weights": 1.0})
 
 
 def _require_backend(ledger: Ledger, backend: str) -> None:

@@ -8,7 +8,7 @@ from fvsearch.errors import ConfigError
 from fvsearch.layout import format_layout
 from fvsearch.ledger import Invocation, Ledger, QuietPass, Repeat, TrialRecord
 from fvsearch.library import load_study
-from fvsearch.meters.measured import Anchor, Interval
+from fvsearch.meters.measured import Anchor, Interval, Measured
 
 STUDY = load_study("quickstart")
 PREDICTED = {"num_params": 5e4, "macs": 1e6, "memory": 1e7, "throughput": 900.0}
@@ -122,3 +122,23 @@ def test_a_broken_ledger_is_one_sentence(ledger: Ledger) -> None:
     (ledger.folder / "ledger.db").write_bytes(b"no database, but long enough to look at" * 9)
     with pytest.raises(ConfigError, match=r"ledger.db is no ledger of the study 'quickstart'"):
         Ledger.open(ledger.folder)
+
+
+def test_a_quiet_pass_takes_ratios_for_the_baseline_may_have_run_at_another_speed() -> None:
+    def around(value: float) -> Interval:
+        return Interval(median=value, low=0.9 * value, high=1.1 * value)
+
+    first = QuietPass(throughput={0: around(100.0)}, seconds=1.0)
+    # The baseline took part in slow rounds that the trial rested in: by its own median the trial would be three times as fast.
+    measured = Measured(
+        throughput=(around(50.0), around(150.0)),
+        ratio=(around(1.0), around(2.0)),
+        memory=(),
+        backend="jax",
+        device="none",
+        versions={},
+        seconds={"measure": 2.0},
+    )
+    found = first.with_measured([4], measured)
+    assert found.throughput == {0: around(100.0), 4: around(200.0)}
+    assert found.seconds == 3.0

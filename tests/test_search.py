@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from fvsearch import search
@@ -40,10 +41,11 @@ def train(segment: Segment) -> SegmentResult:
 
 def measure(request: MeasureRequest) -> Measured:
     intervals = tuple(Interval(median=1e9 / memory(arch), low=1.0, high=9e9) for arch in request.archs)
+    ratios = tuple(Interval(median=found.median / intervals[0].median, low=1e-3, high=1e3) for found in intervals)
     parts = StepMemory(bytes=1, source="made up")
     return Measured(
         throughput=intervals,
-        ratio=intervals,
+        ratio=ratios,
         memory=(parts,) * len(intervals),
         backend="jax",
         device="none",
@@ -138,15 +140,28 @@ def test_the_baseline_is_trained_also_where_it_is_over_budget(run: Callable[...,
 
 def test_a_failed_training_is_recorded_with_its_reason_and_the_study_goes_on(run: Callable[..., Ledger]) -> None:
     def odd(segment: Segment) -> SegmentResult:
-        if segment.arch.depth % 2:
-            return SegmentResult(status="failed", reason="loss became NaN in epoch 1")
-        return train(segment)
+        number = int(Path(segment.folder).parent.name)
+        return SegmentResult(status="failed", reason="loss became NaN in epoch 1") if number % 3 == 1 else train(segment)
 
     trials = run(ScriptedPool(run_segment=odd)).trials()
     assert len(trials) == 12
     failed = [trial for trial in trials if trial.state == "failed"]
-    assert failed
+    assert [trial.number for trial in failed] == [1, 4, 7, 10]
     assert {trial.reason for trial in failed} == {"loss became NaN in epoch 1"}
+
+
+def test_an_absolute_throughput_budget_is_judged_once_the_baseline_is_measured(run: Callable[..., Ledger]) -> None:
+    enough = load_study("quickstart", ["trials=12", "recipe.epochs=2", "budget.throughput=900 images/s"])
+    ledger = run(ScriptedPool(), enough)
+    assert len(ledger.trials()) == 12
+    assert all(trial.predicted["throughput"] >= 900 for trial in ledger.trials()[1:])
+
+
+def test_an_absolute_throughput_budget_that_nothing_meets_ends_the_study_after_the_baseline(run: Callable[..., Ledger]) -> None:
+    pool = ScriptedPool()
+    with pytest.raises(EmptySpaceError, match=r"meets `budget.throughput` = '1e9 images/s' as predicted; the smallest that would do"):
+        run(pool, load_study("quickstart", ["trials=12", "budget.throughput=1e9 images/s"]))
+    assert pool.segments() == []
 
 
 def test_wrong_input_that_a_worker_finds_ends_the_study(run: Callable[..., Ledger]) -> None:
@@ -225,16 +240,8 @@ def test_a_finished_study_can_be_given_more_trials(run: Callable[..., Ledger]) -
 def test_a_front_point_that_breaks_its_budget_when_measured_is_replaced_until_all_are_measured(run: Callable[..., Ledger]) -> None:
     def slow_once(request: MeasureRequest) -> Measured:
         found = measure(request)
-        slow = Interval(median=1.0, low=1.0, high=1.0)
-        return Measured(
-            throughput=(found.throughput[0], slow, *found.throughput[2:]),
-            ratio=found.ratio,
-            memory=found.memory,
-            backend="jax",
-            device="none",
-            versions={},
-            seconds={},
-        )
+        slow = Interval(median=1e-3, low=1e-3, high=1e-3)
+        return msgspec.structs.replace(found, ratio=(found.ratio[0], slow, *found.ratio[2:]))
 
     pool = ScriptedPool(measure_throughputs=slow_once)
     ledger = run(pool, load_study("quickstart", ["trials=12", "recipe.epochs=2", "budget.throughput=0.1x"]))

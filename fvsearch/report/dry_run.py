@@ -25,7 +25,7 @@ def dry_run_table(study: Study) -> "Table":
     from rich.table import Table
     from rich.text import Text
 
-    predictor = Predictor(study)
+    predictor = Predictor.unmeasured(study)
     require_feasible(study, predictor)
     found = feasible_share(study, predictor)
     size = study.data.image_shape[:2]
@@ -34,7 +34,9 @@ def dry_run_table(study: Study) -> "Table":
     table.add_column()
     table.add_row("space", f"{found.size:,} archs in {study.space.name!r}" if study.space else f"{found.size} listed archs")
     counted = "counted" if found.exact else f"estimated from {found.looked_at:,} drawn"
-    table.add_row("within budget", f"{found.share:.1%} as predicted, {counted}")
+    throughput = study.budget.limits().get("throughput")
+    unknown = "" if throughput is None or throughput.relative else "; images/s are not known before the baseline is measured"
+    table.add_row("within budget", f"{found.share:.1%} as predicted, {counted}{unknown}")
     table.add_row("budget", _budget(study))
     table.add_row("baseline", format_layout(study.baseline, size))
     base = predictor.baseline
