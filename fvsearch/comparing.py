@@ -4,7 +4,6 @@ The process keeps the backend's output off the terminal, may be killed for its m
 at once on Ctrl-C, in the middle of a compile too.
 """
 
-import contextlib
 import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, wait
@@ -15,7 +14,7 @@ import msgspec
 from fvsearch.errors import RunError
 from fvsearch.layout import format_layout
 from fvsearch.measuring import Activity, Measured, MeasureRequest, OnActivity, measure_throughputs
-from fvsearch.pools import Pool, WorkerDied, make_pool
+from fvsearch.pools import Pool, WorkerDied, closing, make_pool
 from fvsearch.records import Record
 
 POLL_SECONDS = 0.2
@@ -42,7 +41,8 @@ def measure_in_worker(
     Raises:
         RunError: An arch's step does not run, or the worker was killed.
     """
-    with tempfile.TemporaryDirectory(prefix="fvsearch-") as folder, _worker(backend) as pool:
+    worker = make_pool("local", 1, environment={"KERAS_BACKEND": backend})
+    with tempfile.TemporaryDirectory(prefix="fvsearch-") as folder, closing(worker) as pool:
         return tuple(
             _measured(pool, Errand(request=request, news=str(Path(folder, f"{number}.jsonl"))), on_activity)
             for number, request in enumerate(requests)
@@ -57,18 +57,6 @@ def run_errand(errand: Errand) -> Measured:
             news.write(msgspec.json.encode(activity) + b"\n")
 
         return measure_throughputs(errand.request, on_activity=tell)
-
-
-@contextlib.contextmanager
-def _worker(backend: str) -> Iterator[Pool]:
-    """One process, which ends with the block, at once where the block is interrupted."""
-    pool = make_pool("local", 1, environment={"KERAS_BACKEND": backend})
-    try:
-        yield pool
-    except BaseException:
-        pool.close(cancel=True)
-        raise
-    pool.close()
 
 
 def _measured(pool: Pool, errand: Errand, on_activity: OnActivity) -> Measured:

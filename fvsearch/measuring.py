@@ -177,19 +177,11 @@ class _Measuring:
 
     def _ready(self, index: int) -> _Ready:
         """An arch's steps, ready to run."""
-        from fvsearch.training.device import is_out_of_memory
-
         request, arch = self.request, self.request.archs[index]
-        layout = format_layout(arch, request.image_shape[:2])
-        self.on_activity(Activity("compile", f"{layout}, {request.phase}"))
+        self.on_activity(Activity("compile", f"{format_layout(arch, request.image_shape[:2])}, {request.phase}"))
         clock = Clock()
-        try:
+        with _named_errors(request, arch):
             runner, memory = _make_runner(request, arch, clock)
-        except Exception as error:
-            reason = (
-                "the device's memory ran out; a smaller batch needs less" if is_out_of_memory(error) else f"{type(error).__name__}: {error}"
-            )
-            raise RunError(f"{layout} cannot be measured at batch_size={request.batch_size}: {reason}") from error
         for activity, taken in clock.seconds.items():
             self.clock.add(activity, taken)
         return _Ready(runner, memory, clock.seconds)

@@ -4,7 +4,7 @@ import concurrent.futures
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -23,7 +23,7 @@ from fvsearch.layout import format_layout
 from fvsearch.ledger import Invocation, Ledger, QuietPass, TrialRecord, now
 from fvsearch.measuring import MeasureRequest, measure_anchor, measure_throughputs
 from fvsearch.meters.measured import Anchor
-from fvsearch.pools import Pool, WorkerDied, make_pool
+from fvsearch.pools import Pool, WorkerDied, closing, make_pool
 from fvsearch.records import Record
 from fvsearch.screening import Candidate, Screen
 from fvsearch.space import Params
@@ -172,22 +172,16 @@ class _Search:
         self._bill()
         self._tell_progress("done")
 
-    @contextlib.contextmanager
-    def _open_pool(self, num_workers: int) -> Iterator[Pool]:
-        """Workers that end with the block: when their tasks have, or at once where the block fails or is interrupted."""
-        pool = make_pool(
-            self.settings.pool,
-            num_workers,
-            environment={"KERAS_BACKEND": self.settings.backend},
-            log_path=self.ledger.folder / "workers.log",
-            max_tasks=MAX_TASKS,
+    def _open_pool(self, num_workers: int) -> contextlib.AbstractContextManager[Pool]:
+        return closing(
+            make_pool(
+                self.settings.pool,
+                num_workers,
+                environment={"KERAS_BACKEND": self.settings.backend},
+                log_path=self.ledger.folder / "workers.log",
+                max_tasks=MAX_TASKS,
+            )
         )
-        try:
-            yield pool
-        except BaseException:
-            pool.close(cancel=True)
-            raise
-        pool.close()
 
     def _alone(self, measure: Callable[[MeasureRequest], M], archs: tuple[Arch, ...], what: str) -> M:
         """Measure archs in one worker that has the device to itself.

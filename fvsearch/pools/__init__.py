@@ -1,6 +1,7 @@
 """Pools: where a search's work runs. `base` is the contract, `make_pool` makes one by name."""
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -8,7 +9,7 @@ from fvsearch.errors import ConfigError
 from fvsearch.pools.base import Pool, TimedOut, WorkerDied
 from fvsearch.records import suggest
 
-__all__ = ["Pool", "TimedOut", "WorkerDied", "make_pool"]
+__all__ = ["Pool", "TimedOut", "WorkerDied", "closing", "make_pool"]
 
 Kind = Literal["local", "inline"]
 
@@ -49,3 +50,14 @@ def make_pool(
 
         return LocalPool(num_workers, environment=environment, log_path=log_path, max_tasks=max_tasks, timeout=timeout)
     raise ConfigError(f"a pool must be 'local' or 'inline', but got {kind!r}{suggest(kind, ('local', 'inline'))}")
+
+
+@contextlib.contextmanager
+def closing(pool: Pool) -> Iterator[Pool]:
+    """The pool for the block: its workers end when their tasks have, or at once where the block fails or is interrupted."""
+    try:
+        yield pool
+    except BaseException:
+        pool.close(cancel=True)
+        raise
+    pool.close()
