@@ -3,12 +3,12 @@
 Made by `fvsearch calibrate` (calibrating/), used by `fvsearch run`.
 """
 
-import os
 from collections.abc import Mapping
 from typing import Literal
 
 from fvsearch.arch import Arch
-from fvsearch.conditions import Conditions, Pattern, Prices
+from fvsearch.conditions import ITEMS, Conditions, Pattern, Prices
+from fvsearch.errors import ConfigError
 from fvsearch.records import Record, to_builtins
 
 Quantity = Literal["memory", "step_time"]
@@ -20,28 +20,25 @@ class Machine(Record, frozen=True, kw_only=True):
 
     Attributes:
         device: Its name, as the backend says it.
+        processor: Its name, where the device is the CPU; else empty.
         cores: That the process may run on, where the device is the CPU; else 0.
+        threads: What the environment says of their number, by variable, where the device is the CPU.
         versions: Of fvsearch, Keras and the backend.
     """
 
     device: str
+    processor: str
     cores: int
+    threads: dict[str, str]
     versions: dict[str, str]
-
-    @classmethod
-    def of(cls, device: str, backend: str, versions: Mapping[str, str]) -> "Machine":
-        """This machine, by what a worker process on it said."""
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        return cls(
-            device=device,
-            cores=cores if device == "cpu" else 0,
-            versions={name: versions.get(name, "") for name in ("fvsearch", "keras", backend)},
-        )
 
     @property
     def text(self) -> str:
-        """`cpu (2 cores)`."""
-        return f"{self.device} ({self.cores} core{'s' if self.cores > 1 else ''})" if self.cores else self.device
+        """`AMD EPYC 9554 (2 cores, OMP_NUM_THREADS=1)`, or the device's name."""
+        if not self.cores:
+            return self.device
+        cores = f"{self.cores} core{'s' if self.cores > 1 else ''}"
+        return f"{self.processor} ({', '.join([cores, *(f'{name}={value}' for name, value in self.threads.items())])})"
 
 
 class Sampled(Record, frozen=True, kw_only=True, tag=True):
@@ -135,6 +132,17 @@ class Calibration(Record, frozen=True, kw_only=True):
     skipped: tuple[Skipped, ...] = ()
     made: str = ""
 
+    def __post_init__(self) -> None:
+        if not self.sample:
+            raise ConfigError("`sample` must hold the baseline at least, but it is empty")
+        for quantity, predicted in (("memory", self.memory), ("step_time", self.step_time)):
+            if unknown := predicted.prices.keys() - ITEMS.keys():
+                raise ConfigError(f"`{quantity}.prices` must be of {', '.join(ITEMS)}, but got {', '.join(sorted(unknown))}")
+            if len(predicted.left_out) != len(self.sample):
+                raise ConfigError(
+                    f"`{quantity}.left_out` must be as long as `sample`, {len(self.sample)}, but got {len(predicted.left_out)}"
+                )
+
     @property
     def margins(self) -> dict[str, float]:
         """By budget: memory and throughput."""
@@ -180,7 +188,7 @@ def _differences(there: Mapping[str, object], here: Mapping[str, object], prefix
     for name in there.keys() | here.keys():
         before, after = there.get(name, "none"), here.get(name, "none")
         if isinstance(before, dict) and isinstance(after, dict):
-            found += _differences(before, after, "version of ")
+            found += _differences(before, after, "version of " if name == "versions" else "")
         elif before != after:
             found.append(f"{prefix}{name} {before} there, {after} here")
     return sorted(found)

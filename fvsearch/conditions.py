@@ -38,6 +38,7 @@ class Conditions(Record, frozen=True, kw_only=True):
     Attributes:
         space: Name of the space, or "listed".
         archs: Digest of what the space or the list holds.
+        baseline: Hash of the arch that all others are compared with.
         backend: Empty where it is not known.
         image_shape: (height, width, channels).
         clip: Whether the gradient's norm is clipped.
@@ -45,6 +46,7 @@ class Conditions(Record, frozen=True, kw_only=True):
 
     space: str
     archs: str
+    baseline: str
     backend: str
     image_shape: tuple[int, int, int]
     num_classes: int
@@ -63,6 +65,7 @@ class Conditions(Record, frozen=True, kw_only=True):
         return cls(
             space=study.space.name if study.space else "listed",
             archs=_digest_archs(study),
+            baseline=study.baseline.arch_hash,
             backend=backend,
             image_shape=study.data.image_shape,
             num_classes=study.data.num_classes,

@@ -16,7 +16,7 @@ from fvsearch.study import Study
 
 STUDY = load_study("quickstart")
 CONDITIONS = Conditions.of(STUDY, "jax")
-MACHINE = Machine(device="none", cores=0, versions={"fvsearch": "1", "keras": "2", "jax": "3"})
+MACHINE = Machine(device="none", processor="", cores=0, threads={}, versions={"fvsearch": "1", "keras": "2", "jax": "3"})
 
 MEMORY: Prices = {"constant": 1e5, "num_params": 20.0, "attention_bytes": 1.5, "mlp_bytes": 1.2, "map_bytes": 2.0}
 STEP_TIME: Prices = {"constant": 1e-3, "blocks": 5e-4, "num_params": 1e-8, "macs": 1e-9, "maps": 1e-8}

@@ -4,6 +4,7 @@ sample.py    which archs are measured
 measure.py   measures them in a worker process
 draft.py     keeps them until all are measured
 fit.py       prices from measurements, and how far they err
+machine.py   which machine this is
 store.py     keeps calibrations, finds the one that fits
 choose.py    decides which one a search uses
 """

@@ -10,6 +10,7 @@ import msgspec
 
 from fvsearch.arch import Arch
 from fvsearch.calibrating.draft import Draft, append_durably
+from fvsearch.calibrating.machine import this_machine
 from fvsearch.calibration import Machine, Sampled, Skipped
 from fvsearch.conditions import pattern
 from fvsearch.errors import RunError
@@ -74,7 +75,7 @@ def describe_machine(backend: str) -> Machine:
     """What the worker runs on."""
     from fvsearch.training.device import device_name, versions
 
-    return Machine.of(device_name(), backend, versions())
+    return this_machine(device_name(), backend, versions())
 
 
 def run_errand(errand: Errand) -> None:

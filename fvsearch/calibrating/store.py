@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from fvsearch.calibrating.machine import this_machine
 from fvsearch.calibration import Calibration, Machine, Predictions
 from fvsearch.conditions import Conditions
 from fvsearch.errors import ConfigError
@@ -118,9 +119,9 @@ def _kept() -> Iterator[tuple[Path, Calibration]]:
 
 
 def _differences(calibration: Calibration, study: Study, backend: str, anchor: Anchor | None) -> list[str]:
-    machine = Machine.of(anchor.device, backend, anchor.versions) if anchor else None
+    machine = this_machine(anchor.device, backend, anchor.versions) if anchor else None
     found = calibration.differences(Conditions.of(study, backend), machine)
     reference = calibration.sample[0]
-    if not found and anchor and reference.arch == study.baseline and abs(reference.memory / anchor.memory - 1) > SAME_MEMORY:
+    if not found and anchor and abs(reference.memory / anchor.memory - 1) > SAME_MEMORY:
         found = [f"memory of the baseline {reference.memory} bytes there, {round(anchor.memory)} here"]
     return found

@@ -22,7 +22,8 @@ TRAINING = {
 }
 
 # NPROC is what XLA's CPU client sizes its pools by; an `intra_op_parallelism_threads` among the XLA_FLAGS does nothing in jaxlib 0.10.
-_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "NPROC")
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "NPROC")
+"""Variables that say how many threads a process's backend, and the libraries below it, may use."""
 
 
 def set_environment() -> None:
@@ -56,7 +57,7 @@ def worker_environment(environment: Mapping[str, str], num_workers: int) -> dict
     """
     defaults = dict(TRAINING)
     if num_workers > 1:
-        defaults |= dict.fromkeys(_THREADS, str(max(1, _num_cores() // num_workers)))
+        defaults |= dict.fromkeys(THREADS, str(max(1, _num_cores() // num_workers)))
     return {name: value for name, value in defaults.items() if name not in os.environ} | dict(environment)
 
 

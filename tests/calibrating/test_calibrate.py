@@ -1,6 +1,8 @@
 """The whole way from a study to a calibration, with a worker that makes its measurements up."""
 
 import concurrent.futures
+import contextlib
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -13,15 +15,16 @@ from calibrated import MACHINE, STUDY, measured
 from fvsearch import calibrating
 from fvsearch.calibrating import CalibrationSettings, calibrate
 from fvsearch.calibrating import measure as measuring
+from fvsearch.calibrating.machine import this_machine
 from fvsearch.calibrating.sample import designed_sample
 from fvsearch.calibrating.store import load_calibration
-from fvsearch.calibration import Machine
 from fvsearch.errors import ConfigError, LockedError, RunError
 from fvsearch.files import locked_folder
 from fvsearch.layout import format_layout
 from fvsearch.meters.measured import Activity, Interval, Measured, MeasuredArch, MeasureRequest, StepMemory
-from fvsearch.pools import WorkerDied
+from fvsearch.pools import WorkerDied, make_pool
 
+BACKEND = os.environ["KERAS_BACKEND"]
 SAMPLE = designed_sample(STUDY, 12)
 
 
@@ -192,9 +195,11 @@ def test_too_few_archs_or_no_time_are_refused() -> None:
         CalibrationSettings(backend="jax", seconds=0.0)
 
 
-def test_a_worker_describes_its_machine() -> None:
-    assert Machine.of("cpu", "jax", {"keras": "1", "numpy": "2", "jax": "3", "fvsearch": "4"}).versions == {
-        "fvsearch": "4",
-        "keras": "1",
-        "jax": "3",
-    }
+def test_a_worker_describes_the_machine_that_a_coordinator_sees(monkeypatch: pytest.MonkeyPatch) -> None:
+    versions = {"fvsearch": "4", "keras": "1", "jax": "3"}
+    monkeypatch.setattr("fvsearch.training.device.device_name", lambda: "cpu")
+    monkeypatch.setattr("fvsearch.training.device.versions", lambda: versions | {"numpy": "2"})
+    assert measuring.describe_machine("jax") == this_machine("cpu", "jax", versions)
+    with contextlib.closing(make_pool("local", 1, environment={"KERAS_BACKEND": BACKEND})) as pool:
+        found = pool.submit(measuring.describe_machine, BACKEND).result()
+    assert found == this_machine(found.device, BACKEND, found.versions)

@@ -6,7 +6,7 @@ from calibrated import MACHINE, STUDY, anchor, calibration
 
 from fvsearch.calibrating import store
 from fvsearch.calibrating.store import calibration_path, find_calibration, load_calibration, require_fitting, save_calibration
-from fvsearch.calibration import Calibration, Machine
+from fvsearch.calibration import Calibration
 from fvsearch.conditions import Conditions
 from fvsearch.errors import ConfigError
 from fvsearch.library import load_study
@@ -59,6 +59,7 @@ DIFFERENT: dict[str, tuple[list[str], dict[str, object], str]] = {
     "dropout": (["recipe.dropout=0.2"], {}, r"dropout 0\.1 there, 0\.2 here"),
     "stochastic depth": (["recipe.stochastic_depth=0.2"], {}, r"stochastic_depth 0\.0 there, 0\.2 here"),
     "clip": (["recipe.clip_norm=1.0"], {}, "clip False there, True here"),
+    "baseline": (['baseline="B1(17, h48, m96, a3)-2(17, h48, m96, a3)"'], {}, "baseline [0-9a-f]{12} there, [0-9a-f]{12} here"),
     "space": (["space.stages.0.width=[16, 32]"], {}, "archs [0-9a-f]{12} there, [0-9a-f]{12} here"),
     "image": (["data.channels=3"], {}, r"image_shape \[8, 8, 1\] there, \[8, 8, 3\] here"),
     "classes": (["data.num_classes=3"], {}, "num_classes 10 there, 3 here"),
@@ -101,8 +102,33 @@ def test_another_backend_is_refused_before_anything_is_measured() -> None:
 def test_other_cores_are_another_cpu() -> None:
     two, one = (msgspec.structs.replace(MACHINE, device="cpu", cores=cores) for cores in (2, 1))
     assert msgspec.structs.replace(FOUND, machine=two).differences(FOUND.conditions, one) == ["cores 2 there, 1 here"]
-    assert Machine.of("cpu", "jax", {}).cores > 0
-    assert Machine.of("NVIDIA H200", "jax", {}).cores == 0
+
+
+def test_another_processor_and_other_threads_are_another_cpu() -> None:
+    there, here = (
+        msgspec.structs.replace(MACHINE, device="cpu", cores=2, processor=processor, threads=threads)
+        for processor, threads in (("EPYC", {"NPROC": "1"}), ("Xeon", {"NPROC": "2", "OMP_NUM_THREADS": "1"}))
+    )
+    assert msgspec.structs.replace(FOUND, machine=there).differences(FOUND.conditions, here) == [
+        "NPROC 1 there, 2 here",
+        "OMP_NUM_THREADS none there, 1 here",
+        "processor EPYC there, Xeon here",
+    ]
+    assert calibration_path(FOUND.conditions, there) != calibration_path(FOUND.conditions, here)
+
+
+def test_a_file_that_was_tampered_with_is_refused_and_not_used(tmp_path: Path) -> None:
+    good = msgspec.json.decode(msgspec.json.encode(FOUND))
+    for harm, sentence in (
+        ({"sample": []}, "`sample` must hold the baseline"),
+        ({"memory": good["memory"] | {"prices": {"weight": 1.0}}}, "`memory.prices` must be of .*, but got weight"),
+        ({"step_time": good["step_time"] | {"left_out": []}}, "`step_time.left_out` must be as long as `sample`, 25, but got 0"),
+    ):
+        path = keep()
+        path.write_bytes(msgspec.json.encode(good | harm))
+        with pytest.raises(ConfigError, match=sentence):
+            load_calibration(path)
+        assert find_calibration(STUDY, ANCHOR).calibration is None
 
 
 def test_one_of_something_else_altogether_is_not_mentioned() -> None:
