@@ -27,7 +27,7 @@ ACTIVATION_FACTOR = 1.2
 """What a device keeps per byte of activations that the formula counts (the k of `Cost.memory`), where it has not been measured.
 
 Between what the backends' meters say of training steps in float32 on a CPU, counted by their habits (below), of baselines at 17 tokens and
-at ViT-Ti's 197: PyTorch 1.05 and 1.03, TensorFlow 0.93 and 0.87, JAX 1.25 and 1.44. XLA on a CPU keeps transposed copies, exponentials
+at ViT-Ti's 197: PyTorch 0.97 in both, TensorFlow 0.93 and 0.87, JAX 1.25 and 1.44. XLA on a CPU keeps transposed copies, exponentials
 beside softmaxes and pieces of gelus. A device's own factor comes from one measurement, and ratios of archs hardly depend on it.
 docs/memory.md has the table, `python benchmarks/memory.py` makes it.
 """
