@@ -108,12 +108,8 @@ def watch_measuring(total: int) -> Iterator[Callable[[Activity], None]]:
 
 
 @contextlib.contextmanager
-def watch_calibrating(total: int) -> Iterator[Callable[[int, Activity], None]]:
-    """A callback for `calibrate` that shows a bar over archs while the block runs.
-
-    Args:
-        total: Archs to measure.
-    """
+def watch_calibrating() -> Iterator[Callable[[int, int, Activity], None]]:
+    """A callback for `calibrate` that shows a bar over archs while the block runs."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
@@ -123,15 +119,15 @@ def watch_calibrating(total: int) -> Iterator[Callable[[int, Activity], None]]:
     with Bar(
         *columns, TextColumn("{task.description}", markup=False), console=console, disable=not console.is_terminal, transient=True
     ) as bar:
-        task = bar.add_task("starting", total=total)
+        task = bar.add_task("starting", total=None)
         said = ""
 
-        def on_progress(done: int, activity: Activity) -> None:
+        def on_progress(done: int, total: int, activity: Activity) -> None:
             nonlocal said
             text = ACTIVITIES[activity.kind].format(detail=activity.detail)
             if done == total:
                 text = f"once more, for its interval was wide: {text}"
-            bar.update(task, completed=done, description=text)
+            bar.update(task, completed=done, total=total, description=text)
             if not console.is_terminal and text != said:
                 console.print(f"{done} of {total} archs: {text}", markup=False, soft_wrap=True)
             said = text

@@ -20,7 +20,7 @@ from fvsearch.calibrating.sample import designed_sample
 from fvsearch.calibrating.store import calibration_path, load_calibration, save_calibration
 from fvsearch.calibration import Calibration, Machine, Sampled, Skipped
 from fvsearch.conditions import Conditions
-from fvsearch.errors import ConfigError
+from fvsearch.errors import ConfigError, RunError
 from fvsearch.files import locked_folder
 from fvsearch.meters.measured import Activity
 from fvsearch.pools import make_pool
@@ -66,7 +66,7 @@ class Calibrated(Record, frozen=True, kw_only=True):
     measured: bool
 
 
-def calibrate(study: Study, settings: CalibrationSettings, on_progress: OnProgress = lambda done, activity: None) -> Calibrated:
+def calibrate(study: Study, settings: CalibrationSettings, on_progress: OnProgress = lambda done, total, activity: None) -> Calibrated:
     """Measure a designed sample of a study's archs, fit the predictors of memory and step time, and keep them.
 
     Interrupted at any point, the same call goes on from there.
@@ -74,17 +74,20 @@ def calibrate(study: Study, settings: CalibrationSettings, on_progress: OnProgre
     Args:
         study: Whose archs and step.
         settings: How.
-        on_progress: Told how many archs are measured, and what begins.
+        on_progress: Told how many archs are measured, of how many, and what begins.
 
     Raises:
-        ConfigError: The file cannot be written.
+        ConfigError: The study has too few archs, or the file cannot be written or holds something else.
         LockedError: Another process calibrates into the same folder.
         RunError: The baseline cannot be measured, or too few others can.
     """
     archs = designed_sample(study, settings.archs)
+    if len(archs) < LEAST_ARCHS:
+        raise ConfigError(f"a calibration needs at least {LEAST_ARCHS} archs, but {study.name} has {len(archs)}")
+    _require_replaceable(settings.out)
     conditions = Conditions.of(study, settings.backend)
     with Worker(lambda: make_pool("local", 1, environment={"KERAS_BACKEND": settings.backend})) as worker:
-        on_progress(0, Activity("start"))
+        on_progress(0, len(archs), Activity("start"))
         machine: Machine = worker.submit(describe_machine, settings.backend).result()
         path = settings.out or calibration_path(conditions, machine)
         folder = path.with_name(f"{path.stem}.draft")
@@ -92,14 +95,32 @@ def calibrate(study: Study, settings: CalibrationSettings, on_progress: OnProgre
         if kept and not folder.exists():
             return Calibrated(calibration=kept, path=str(path), measured=False)
         with locked_folder(folder, patience=0.0):
-            draft = Draft(folder / "sample.jsonl", Header(conditions=conditions, machine=machine, seconds=settings.seconds))
+            sample_path = folder / "sample.jsonl"
+            if settings.again:
+                sample_path.unlink(missing_ok=True)
+            draft = Draft(sample_path, Header(conditions=conditions, machine=machine, seconds=settings.seconds))
             measure_sample(study, archs, draft, settings.seconds, worker, on_progress)
-    entries = [draft.entries[arch.arch_hash] for arch in archs]
-    sampled = [entry for entry in entries if isinstance(entry, Sampled)]
-    calibration = fit_calibration(conditions, machine, sampled, [entry for entry in entries if isinstance(entry, Skipped)])
-    save_calibration(calibration, path)
-    shutil.rmtree(folder)
+            entries = [draft.entries[arch.arch_hash] for arch in archs]
+            sampled = [entry for entry in entries if isinstance(entry, Sampled)]
+            skipped = [entry for entry in entries if isinstance(entry, Skipped)]
+            try:
+                calibration = fit_calibration(conditions, machine, sampled, skipped)
+            except RunError:
+                # What was skipped would be skipped again; the next call is to measure it anew.
+                shutil.rmtree(folder, ignore_errors=True)
+                raise
+            save_calibration(calibration, path)
+            shutil.rmtree(folder, ignore_errors=True)
     return Calibrated(calibration=calibration, path=str(path), measured=True)
+
+
+def _require_replaceable(path: Path | None) -> None:
+    """The law that a file to keep a calibration in is new, or holds one."""
+    if path and path.exists():
+        try:
+            load_calibration(path)
+        except ConfigError:
+            raise ConfigError(f"{path} holds something else than a calibration of this version of fvsearch; give another file") from None
 
 
 def _kept(path: Path, conditions: Conditions, machine: Machine, archs: int) -> Calibration | None:

@@ -15,7 +15,7 @@ from fvsearch.calibration import Machine, Sampled, Skipped
 from fvsearch.conditions import pattern
 from fvsearch.errors import RunError
 from fvsearch.layout import format_layout
-from fvsearch.measuring import measure_throughputs
+from fvsearch.measuring import OnActivity, measure_throughputs
 from fvsearch.meters.measured import Activity, MeasuredArch, MeasureRequest
 from fvsearch.pools import Pool, WorkerDied
 from fvsearch.records import Record
@@ -30,8 +30,8 @@ WIDE = 0.05
 PER_WORKER = 8
 """Archs that a process measures beside the baseline: Keras leaks from model to model, and what fills a process slows its small steps."""
 
-OnProgress = Callable[[int, Activity], None]
-"""Told how many archs the draft holds, and what begins."""
+OnProgress = Callable[[int, int, Activity], None]
+"""Told how many archs of the sample the draft holds, how many they are, and what begins."""
 
 
 class Errand(Record, frozen=True, kw_only=True):
@@ -120,10 +120,14 @@ def measure_sample(study: Study, archs: Sequence[Arch], draft: Draft, seconds: f
     Raises:
         RunError: The baseline cannot be measured, or another arch for another reason than memory.
     """
+
+    def tell(activity: Activity) -> None:
+        on_progress(sum([arch.arch_hash in draft.entries for arch in archs]), len(archs), activity)
+
     baseline, *others = archs
-    _measure(study, baseline, [arch for arch in others if arch.arch_hash not in draft.entries], draft, seconds, worker, on_progress)
+    _measure(study, baseline, [arch for arch in others if arch.arch_hash not in draft.entries], draft, seconds, worker, tell)
     wide = [arch for arch in others if _is_wide(draft, arch)]
-    _measure(study, baseline, wide, draft, 2 * seconds, worker, on_progress)
+    _measure(study, baseline, wide, draft, 2 * seconds, worker, tell)
 
 
 def _is_wide(draft: Draft, arch: Arch) -> bool:
@@ -132,21 +136,19 @@ def _is_wide(draft: Draft, arch: Arch) -> bool:
     return isinstance(entry, Sampled) and entry.half_width > WIDE and draft.readings[arch.arch_hash] == 1
 
 
-def _measure(
-    study: Study, baseline: Arch, wanted: Sequence[Arch], draft: Draft, seconds: float, worker: Worker, on_progress: OnProgress
-) -> None:
+def _measure(study: Study, baseline: Arch, wanted: Sequence[Arch], draft: Draft, seconds: float, worker: Worker, tell: OnActivity) -> None:
     """Measure archs, whatever the draft holds of them; a few in each process."""
     while wanted:
         request = MeasureRequest.of_study(study, (baseline, *wanted[:PER_WORKER]), seconds)
         before = draft.readings.copy()
-        if failed := _perform(request, draft, worker, on_progress):
+        if failed := _perform(request, draft, worker, tell):
             append_durably(draft.path, failed)
         worker.renew()
         draft.read()
         wanted = [arch for arch in wanted if draft.readings[arch.arch_hash] == before[arch.arch_hash]]
 
 
-def _perform(request: MeasureRequest, draft: Draft, worker: Worker, on_progress: OnProgress) -> Skipped | None:
+def _perform(request: MeasureRequest, draft: Draft, worker: Worker, tell: OnActivity) -> Skipped | None:
     """Have a request measured; the arch that it ended at, if it did not end well.
 
     Raises:
@@ -154,16 +156,14 @@ def _perform(request: MeasureRequest, draft: Draft, worker: Worker, on_progress:
     """
     news = draft.path.with_suffix(".news")
     news.unlink(missing_ok=True)
-    doing = Activity("start")
     try:
         future = worker.submit(run_errand, Errand(request=request, draft=str(draft.path), news=str(news)))
-        for doing in _activities(future, news):
+        for activity in _activities(future, news):
             draft.read()
-            on_progress(len(draft.entries), doing)
+            tell(activity)
         future.result()
     except RunError as error:
-        layouts = {f"{format_layout(arch, request.image_shape[:2])}, {request.phase}": arch for arch in request.archs}
-        arch = layouts.get(doing.detail) if doing.kind == "compile" else None
+        arch = _compiling(request, _said(news))
         # A killed worker is the machine's memory run out. What else goes wrong is a fault, which a smaller sample would hide.
         of_memory = isinstance(error, WorkerDied) or "memory ran out" in str(error)
         if arch is None or arch == request.archs[0] or not of_memory:
@@ -175,12 +175,24 @@ def _perform(request: MeasureRequest, draft: Draft, worker: Worker, on_progress:
     return None
 
 
+def _compiling(request: MeasureRequest, said: Sequence[Activity]) -> Arch | None:
+    """The arch that was being compiled last, if nothing was begun since; archs are compiled in the request's order."""
+    # Not by what it is called, for a layout does not say all: archs may differ in their activation alone.
+    count = sum([activity.kind == "compile" for activity in said])
+    return request.archs[count - 1] if said and said[-1].kind == "compile" else None
+
+
+def _said(news: Path) -> list[Activity]:
+    """What the worker has said so far; what follows the last line's end is being written, or was cut off by a kill."""
+    lines = news.read_bytes().split(b"\n")[:-1] if news.exists() else []
+    return [msgspec.json.decode(line, type=Activity) for line in lines]
+
+
 def _activities(future: "Future[None]", news: Path) -> Iterator[Activity]:
     """What the worker has said, as it says it, until the work is done; the latest again after each look."""
     read, done = 0, False
     while not done:
         done = bool(wait([future], timeout=POLL_SECONDS).done)
-        lines = news.read_bytes().split(b"\n")[:-1] if news.exists() else []
-        for line in lines[max(read - 1, 0) :]:
-            yield msgspec.json.decode(line, type=Activity)
-        read = len(lines)
+        said = _said(news)
+        yield from said[max(read - 1, 0) :]
+        read = len(said)

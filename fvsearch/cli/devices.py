@@ -73,7 +73,7 @@ def calibrate(study: str, settings: tuple[str, ...], backend: str | None, as_jso
     from fvsearch.report.calibration import calibration_document, calibration_table
 
     how = CalibrationSettings(backend=chosen, **others)
-    with watch_calibrating(how.archs) as on_progress:
+    with watch_calibrating() as on_progress:
         found = calibrate(defined, how, on_progress)
     if as_json:
         echo_json(calibration_document(found))

@@ -4,7 +4,7 @@ import concurrent.futures
 import contextlib
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import pytest
 from calibrated import MACHINE, STUDY, measured
 
 from fvsearch import calibrating
+from fvsearch.arch import Arch
 from fvsearch.calibrating import CalibrationSettings, calibrate
 from fvsearch.calibrating import measure as measuring
 from fvsearch.calibrating.machine import this_machine
@@ -23,9 +24,15 @@ from fvsearch.files import locked_folder
 from fvsearch.layout import format_layout
 from fvsearch.meters.measured import Activity, Interval, Measured, MeasuredArch, MeasureRequest, StepMemory
 from fvsearch.pools import WorkerDied, make_pool
+from fvsearch.study import Proposer, Study
 
 BACKEND = os.environ["KERAS_BACKEND"]
 SAMPLE = designed_sample(STUDY, 12)
+
+
+def listed(*archs: Arch) -> Study:
+    """Those archs, the first the baseline."""
+    return STUDY.with_settings(space=None, baseline=archs[0], engine=Proposer(name="listed", archs=archs))
 
 
 class Device:
@@ -34,9 +41,11 @@ class Device:
     Args:
         fails: What goes wrong while an arch is compiled, by its index in the sample.
         half_width: Of the intervals.
+        sample: That indices count.
     """
 
-    def __init__(self, fails: dict[int, BaseException] | None = None, half_width: float = 0.01) -> None:
+    def __init__(self, fails: dict[int, BaseException] | None = None, half_width: float = 0.01, sample: Sequence[Arch] = SAMPLE) -> None:
+        self.sample = sample
         self.fails = fails or {}
         self.half_width = half_width
         self.machine = MACHINE
@@ -47,7 +56,7 @@ class Device:
     ) -> Measured | None:
         on_activity(Activity("start"))
         for index, found in enumerate(measured(request.archs, half_width=self.half_width)):
-            number = SAMPLE.index(found.arch)
+            number = self.sample.index(found.arch)
             on_activity(Activity("compile", f"{format_layout(found.arch, 8)}, training"))
             if number in self.fails:
                 raise self.fails[number]
@@ -79,11 +88,13 @@ class ScriptedPool:
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., calibrating.Calibrated]:
-    def call(device: Device, on_progress: Any = lambda done, activity: None, **settings: Any) -> calibrating.Calibrated:
+    def call(
+        device: Device, on_progress: Any = lambda done, total, activity: None, study: Study = STUDY, **settings: Any
+    ) -> calibrating.Calibrated:
         monkeypatch.setattr(calibrating, "make_pool", lambda *arguments, **options: ScriptedPool(device))
         monkeypatch.setattr(measuring, "measure_throughputs", device.measure)
         how = CalibrationSettings(**({"backend": "jax", "archs": 12, "out": tmp_path / "here" / "calibration.json"} | settings))
-        return calibrate(STUDY, how, on_progress)
+        return calibrate(study, how, on_progress)
 
     return call
 
@@ -177,10 +188,58 @@ def test_wide_intervals_are_measured_once_more_and_no_more(run: Callable[..., An
 
 
 def test_progress_is_told(run: Callable[..., Any]) -> None:
-    told: list[tuple[int, str]] = []
-    run(Device(), on_progress=lambda done, activity: told.append((done, activity.kind)))
-    assert told[0] == (0, "start")
-    assert told[-1] == (12, "compile")
+    told: list[tuple[int, int, str]] = []
+    run(Device(), on_progress=lambda done, total, activity: told.append((done, total, activity.kind)))
+    assert told[0] == (0, 12, "start")
+    assert told[-1] == (12, 12, "compile")
+    told.clear()
+    run(Device(), study=listed(*SAMPLE[:6]), on_progress=lambda done, total, activity: told.append((done, total, activity.kind)))
+    assert {total for _, total, _ in told} == {6}, "a list that is shorter than what was asked for"
+
+
+def test_what_failed_for_want_of_archs_is_measured_anew_by_the_next_call(run: Callable[..., Any], tmp_path: Path) -> None:
+    no_memory = RunError("B2(17) cannot be measured at batch_size=64: the device's memory ran out")
+    with pytest.raises(RunError, match="at least 5 measured archs, but 4 were measured and 8 skipped"):
+        run(Device(fails=dict.fromkeys(range(4, 12), no_memory)))
+    assert list((tmp_path / "here").iterdir()) == []
+    assert len(run(Device()).calibration.sample) == 12
+
+
+def test_again_measures_anew_what_an_interrupted_one_left_too(run: Callable[..., Any]) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run(Device(fails={7: KeyboardInterrupt()}))
+    device = Device()
+    run(device, again=True)
+    assert set(device.compiled) == set(range(12))
+
+
+def test_a_file_that_holds_something_else_is_left_alone(run: Callable[..., Any], tmp_path: Path) -> None:
+    notes = tmp_path / "notes.txt"
+    notes.write_text("dear diary", encoding="utf-8")
+    device = Device()
+    for settings in ({}, {"again": True}):
+        with pytest.raises(ConfigError, match=r"notes\.txt holds something else .*; give another file"):
+            run(device, out=notes, **settings)
+    assert notes.read_text(encoding="utf-8") == "dear diary"
+    assert device.compiled == []
+
+
+def test_a_study_of_too_few_archs_is_refused_before_a_worker_starts(run: Callable[..., Any]) -> None:
+    for archs in (SAMPLE[:1], SAMPLE[:4]):
+        with pytest.raises(ConfigError, match=f"a calibration needs at least 5 archs, but quickstart has {len(archs)}"):
+            run(Device(), study=listed(*archs), on_progress=lambda done, total, activity: pytest.fail("begun"))
+
+
+def test_of_archs_that_are_called_the_same_the_one_that_failed_is_skipped(run: Callable[..., Any]) -> None:
+    twins = [msgspec.structs.replace(arch, activation="relu") for arch in SAMPLE[4:6]]
+    study = listed(*SAMPLE[:6], *twins)
+    sample = designed_sample(study, 8)
+    assert set(twins) < set(sample)
+    for arch in (SAMPLE[4], twins[0]):
+        device = Device(fails={sample.index(arch): RunError("the device's memory ran out")}, sample=sample)
+        found = run(device, study=study, again=True).calibration
+        assert [skipped.arch for skipped in found.skipped] == [arch]
+        assert len(found.sample) == 7
 
 
 def test_two_at_a_time_are_refused(run: Callable[..., Any], tmp_path: Path) -> None:
