@@ -14,6 +14,9 @@ NONE = "none"
 
 NOT_ASKED = Predictions(note="not calibrated, as --calibration none says: the formula, scaled by the baseline's measurement")
 
+BEFORE = Predictions(note="not calibrated: the formula, scaled by the baseline's measurement")
+"""What a search that began before there were calibrations rests on."""
+
 
 def check_wanted(wanted: str | None, study: Study, backend: str) -> None:
     """The law that a calibration file that was asked for fits, as far as that is known before anything is measured.
@@ -44,7 +47,8 @@ def settle_predictions(ledger: Ledger, wanted: str | None, backend: str, anchor:
     """
     kept = ledger.predictions()
     if kept is None and ledger.trials():
-        kept = Predictions(note="not calibrated: the formula, scaled by the baseline's measurement")
+        kept = BEFORE
+        ledger.set_predictions(kept)
     if kept is None:
         kept = _choose(ledger.study, wanted, backend, anchor)
         ledger.set_predictions(kept)

@@ -33,14 +33,14 @@ def step_options(command: F) -> F:
     return command
 
 
-def seconds_option(default: float) -> Callable[[F], F]:
-    """`--seconds`, of measuring."""
+def seconds_option(default: float, each: str) -> Callable[[F], F]:
+    """`--seconds`, of measuring each of what is measured: "arch", say."""
     return click.option(
         "--seconds",
         type=click.FloatRange(0, min_open=True),
         default=default,
         show_default=True,
-        help="Measure no longer than this per arch and phase, once compiled; a median with an interval may need more.",
+        help=f"Measure no longer than this per {each}, once compiled; a median with an interval may need more.",
     )
 
 

@@ -17,7 +17,7 @@ from fvsearch.cli.common import INTERRUPTED, backend_option, echo_json, print_re
 @step_options
 @click.option("--optimizer", type=click.Choice(["adamw", "sgd"]), default="adamw", show_default=True, help="Of the training step.")
 @click.option("--phase", type=click.Choice(["both", "training", "inference"]), default="both", show_default=True)
-@seconds_option(10.0)
+@seconds_option(10.0, "arch and phase")
 @backend_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def measure(arch: str, against: str | None, backend: str | None, as_json: bool, **settings: Any) -> None:
@@ -52,7 +52,7 @@ def measure(arch: str, against: str | None, backend: str | None, as_json: bool, 
 @click.argument("study")
 @click.option("--set", "settings", metavar="KEY=VALUE", multiple=True, help="Change the study, as with `run`: recipe.batch_size=32.")
 @click.option("--archs", type=click.IntRange(5), default=25, show_default=True, help="To measure, the baseline counted in.")
-@seconds_option(4.0)
+@seconds_option(4.0, "arch")
 @backend_option
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Keep the calibration here. [default: in the user's cache]")
 @click.option("--again", is_flag=True, help="Measure anew what is kept already.")

@@ -47,6 +47,10 @@ def run(
     if dry_run:
         from fvsearch.report.dry_run import dry_run_table
 
+        if calibration is not None:
+            from fvsearch.calibrating.choose import check_wanted
+
+            check_wanted(calibration, defined, set_backend(backend))
         print_renderable(dry_run_table(defined))
         return
     from fvsearch.progress import watch

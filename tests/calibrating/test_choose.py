@@ -93,4 +93,6 @@ def test_a_file_is_checked_before_anything_is_measured(file: str, tmp_path: Path
 def test_a_search_from_before_calibrations_keeps_its_formula(tmp_path: Path) -> None:
     ledger = empty(tmp_path)
     ledger.start(record(TRIALS[0], 0))
-    assert settle(ledger).calibration is None
+    found = settle(ledger)
+    assert found.calibration is None
+    assert ledger.predictions() == found, "so status and the report say it"

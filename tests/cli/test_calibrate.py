@@ -6,8 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
+from calibrated import calibration
 
+from fvsearch.conditions import Conditions
+from fvsearch.library import load_study
 from fvsearch.records import to_toml
 from fvsearch.testing import tiny_study
 
@@ -55,3 +59,19 @@ def test_a_space_or_a_wrong_setting_is_one_sentence_and_exit_code_2(tmp_path: Pa
         assert run.returncode == 2
         assert sentence in run.stderr
         assert "Traceback" not in run.stderr
+
+
+def test_a_dry_run_looks_at_the_calibration_that_it_is_given(tmp_path: Path) -> None:
+    study = load_study("quickstart")
+    found = calibration(study, conditions=Conditions.of(study, BACKEND))
+    (tmp_path / "fits.json").write_bytes(msgspec.json.encode(found))
+    other = msgspec.structs.replace(found, conditions=msgspec.structs.replace(found.conditions, batch_size=7))
+    (tmp_path / "other.json").write_bytes(msgspec.json.encode(other))
+    for file, sentence in (
+        ("fits.json", ""),
+        ("other.json", "batch_size 7 there, 64 here"),
+        ("missing.json", "cannot read the calibration"),
+    ):
+        run = fvsearch("run", "quickstart", "--dry-run", "--calibration", file, folder=tmp_path)
+        assert run.returncode == (2 if sentence else 0), run.stderr
+        assert sentence in run.stderr
