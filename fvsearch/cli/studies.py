@@ -51,7 +51,7 @@ def run(
             from fvsearch.calibrating.choose import check_wanted
 
             check_wanted(calibration, defined, set_backend(backend))
-        print_renderable(dry_run_table(defined))
+        print_renderable(dry_run_table(defined, calibration))
         return
     from fvsearch.progress import watch
     from fvsearch.search import RunSettings, run_study

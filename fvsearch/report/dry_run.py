@@ -1,9 +1,11 @@
 """What `fvsearch run --dry-run` says: the size of the space, the feasible share, and the work that lies ahead."""
 
 import random
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fvsearch.calibrating.store import kept_for
+from fvsearch.calibrating.choose import NONE
+from fvsearch.calibrating.store import kept_for, load_calibration
 from fvsearch.costs import predict
 from fvsearch.feasibility import Predictor, feasible_share, require_feasible
 from fvsearch.layout import format_layout
@@ -16,8 +18,12 @@ if TYPE_CHECKING:
 _DRAWN = 200
 
 
-def dry_run_table(study: Study) -> "Table":
+def dry_run_table(study: Study, calibration: str | None = None) -> "Table":
     """The study as it would run, by formula: nothing is built, measured or trained.
+
+    Args:
+        study: To run.
+        calibration: A file that it would be predicted by, "none", or nothing: what is kept for the device.
 
     Raises:
         EmptySpaceError: Nothing in the space meets the budget.
@@ -46,7 +52,7 @@ def dry_run_table(study: Study) -> "Table":
     table.add_row("objectives", ", ".join(f"{objective.direction} {objective.name}" for objective in study.objectives))
     table.add_row("engine", study.engine.sampler if study.engine.name == "optuna" else study.engine.name)
     table.add_row("data", f"{study.data.source}: {study.data.num_classes} classes, {size[0]}x{size[1]}x{study.data.channels}")
-    table.add_row("predictions", Text(_predictions(study)))
+    table.add_row("predictions", Text(_predictions(study, calibration)))
     table.add_row("work", _work(study, predictor))
     return table
 
@@ -57,9 +63,11 @@ def _budget(study: Study) -> str:
     return f"{' and '.join(limits) or 'none'} ({at})"
 
 
-def _predictions(study: Study) -> str:
+def _predictions(study: Study, wanted: str | None) -> str:
     """What `run` may predict by; whether device, backend and versions fit is known when it starts."""
-    kept = [calibration.text for calibration in kept_for(study)]
+    if wanted not in (None, NONE):
+        return f"by formula here; by {load_calibration(Path(wanted)).text} if the device fits"
+    kept = [calibration.text for calibration in kept_for(study)] if wanted is None else []
     if not kept:
         return "by formula, scaled by the baseline's measurement; `fvsearch calibrate STUDY` says how far that errs, and makes better ones"
     return f"by formula here; by what fits of {'; '.join(kept)}"

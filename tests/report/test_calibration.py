@@ -70,3 +70,4 @@ def test_a_dry_run_names_the_calibrations_that_are_kept(tmp_path, monkeypatch) -
     assert "`fvsearch calibrate STUDY` says how far that errs" in shown(dry_run_table(STUDY))
     save_calibration(FOUND, calibration_path(FOUND.conditions, FOUND.machine))
     assert FOUND.text in " ".join(shown(dry_run_table(STUDY)).replace("│", " ").split())
+    assert FOUND.text not in " ".join(shown(dry_run_table(STUDY, "none")).replace("│", " ").split())
