@@ -41,6 +41,7 @@ from fvsearch.measuring import Measured, MeasureRequest, measure_memory
 from fvsearch.pools import make_pool
 from fvsearch.progress import watch_measuring
 from fvsearch.study import DType, Recipe
+from fvsearch.training.environment import num_cores
 
 PAPER = {
     "B12(197)": (12.38e9, 2.0),
@@ -135,11 +136,6 @@ def twin(layout: str, size: str) -> Arch:
     arch = parse_layout(layout)
     stages = tuple(msgspec.structs.replace(stage, width=width, mlp_dim=mlp_dim, num_heads=num_heads) for stage in arch.stages)
     return msgspec.structs.replace(arch, stages=stages)
-
-
-def num_cores() -> int:
-    """That this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def cost(arch: Arch, batch_size: int, dtype: DType, habits: Habits) -> Cost:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from fvsearch.calibration import Machine
-from fvsearch.training.environment import THREADS
+from fvsearch.training.environment import THREADS, num_cores
 
 CPUINFO = Path("/proc/cpuinfo")
 """Linux's word on its processors."""
@@ -21,11 +21,10 @@ def this_machine(device: str, backend: str, versions: Mapping[str, str]) -> Mach
         versions: Of fvsearch, Keras, the backend, and of what else the worker named.
     """
     of_cpu = device == "cpu"
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return Machine(
         device=device,
         processor=_processor() if of_cpu else "",
-        cores=cores if of_cpu else 0,
+        cores=num_cores() if of_cpu else 0,
         threads={name: os.environ[name] for name in THREADS if name in os.environ} if of_cpu else {},
         versions={name: versions.get(name, "") for name in ("fvsearch", "keras", backend)},
     )

@@ -1,6 +1,5 @@
 """Commands about this device: what archs cost on it, measured, and predicted from measurements."""
 
-import os
 import platform
 from pathlib import Path
 from typing import Any
@@ -33,6 +32,7 @@ def measure(arch: str, against: str | None, backend: str | None, as_json: bool, 
     chosen = set_backend(backend)
     from fvsearch.comparing import measure_in_worker
     from fvsearch.progress import watch_measuring
+    from fvsearch.training.environment import num_cores
 
     try:
         with watch_measuring(sum(len(request.archs) + 1 for request in requests)) as on_activity:
@@ -40,8 +40,8 @@ def measure(arch: str, against: str | None, backend: str | None, as_json: bool, 
     except KeyboardInterrupt:
         click.echo("stopped before the measurement was done; nothing of it is kept", err=True)
         raise SystemExit(INTERRUPTED) from None
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    document = measure_document(requests, measured, {"architecture": platform.machine(), "system": platform.system(), "cores": cores})
+    machine = {"architecture": platform.machine(), "system": platform.system(), "cores": num_cores()}
+    document = measure_document(requests, measured, machine)
     if as_json:
         echo_json(document)
     else:

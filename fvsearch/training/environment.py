@@ -57,10 +57,10 @@ def worker_environment(environment: Mapping[str, str], num_workers: int) -> dict
     """
     defaults = dict(TRAINING)
     if num_workers > 1:
-        defaults |= dict.fromkeys(THREADS, str(max(1, _num_cores() // num_workers)))
+        defaults |= dict.fromkeys(THREADS, str(max(1, num_cores() // num_workers)))
     return {name: value for name, value in defaults.items() if name not in os.environ} | dict(environment)
 
 
-def _num_cores() -> int:
+def num_cores() -> int:
     """Cores that this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

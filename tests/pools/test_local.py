@@ -95,7 +95,7 @@ def test_workers_divide_the_cores(pools, monkeypatch):
     names = ["OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "NPROC"]
     for name in names:
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr("fvsearch.training.environment._num_cores", lambda: 8)
+    monkeypatch.setattr("fvsearch.training.environment.num_cores", lambda: 8)
     assert run(pools(3), tasks.environment, names) == dict.fromkeys(names, "2")
     assert run(pools(16), tasks.environment, names) == dict.fromkeys(names, "1")
     assert run(pools(1), tasks.environment, names) == dict.fromkeys(names)
