@@ -5,7 +5,6 @@ import random
 import signal
 import subprocess
 import sys
-import tempfile
 import textwrap
 import time
 from concurrent.futures import CancelledError
@@ -320,13 +319,23 @@ def test_workers_end_with_their_coordinator_in_the_middle_of_a_task(tmp_path, en
     # No `if __name__ == "__main__"` in it: a worker does not run its coordinator's script.
     script = tmp_path / "coordinator.py"
     script.write_text(COORDINATOR.format(here=str(HERE), end=end))
-    kept = sorted(Path(tempfile.gettempdir()).glob("fvsearch-*"))
-    ended = subprocess.run([sys.executable, str(script)], cwd=tmp_path, start_new_session=True, timeout=60, capture_output=True, text=True)
+    # A folder of its own for temporary files: other tests, run beside this one, come and go in the system's.
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    ended = subprocess.run(
+        [sys.executable, str(script)],
+        cwd=tmp_path,
+        env=os.environ | {"TMPDIR": str(temporary)},
+        start_new_session=True,
+        timeout=60,
+        capture_output=True,
+        text=True,
+    )
     for name in ("a", "b", "a.child", "b.child", "a.fork", "b.fork"):
         assert tasks.is_released(tmp_path / name), f"{name} outlived its coordinator"
     assert [line for line in ended.stderr.splitlines() if "esource" in line or "leaked" in line] == []
     assert ended.stderr == "" or end.startswith(("raise", "signal"))
-    assert sorted(Path(tempfile.gettempdir()).glob("fvsearch-*")) == kept
+    assert list(temporary.glob("fvsearch-*")) == []
 
 
 def test_a_script_needs_no_guard(tmp_path):
