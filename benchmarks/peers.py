@@ -25,9 +25,10 @@ from _pages import markdown, replace_figures
 
 from fvsearch.arch import FAMILY, named_arch
 from fvsearch.backend import BACKENDS, is_installed
+from fvsearch.budgets import Phase
 from fvsearch.layout import parse_layout
 from fvsearch.meters.rounds import Runner, median_interval, paired_ratio, time_interleaved
-from fvsearch.study import DType, Phase, Recipe
+from fvsearch.study import DType, Recipe
 
 IMAGE_SHAPE, NUM_CLASSES = (224, 224, 3), 1000
 OURS = "fvsearch"

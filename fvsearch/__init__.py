@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fvsearch.arch import Arch, Stage, named_arch
+    from fvsearch.budgets import Budget
     from fvsearch.costs import Cost, predict
     from fvsearch.errors import ConfigError, FvsearchError
     from fvsearch.layout import format_layout, parse_layout
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from fvsearch.pareto import front, hypervolume
     from fvsearch.search import RunSettings, run_study
     from fvsearch.space import Space, StageSpace
-    from fvsearch.study import Budget, Data, Objective, Proposer, Recipe, Study
+    from fvsearch.study import Data, Objective, Proposer, Recipe, Study
 
 __version__ = "0.1.0"
 
@@ -52,7 +53,7 @@ __all__ = [
 
 _HOMES = {
     "Arch": "arch",
-    "Budget": "study",
+    "Budget": "budgets",
     "ConfigError": "errors",
     "Cost": "costs",
     "Data": "study",

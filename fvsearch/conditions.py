@@ -11,10 +11,11 @@ from functools import cached_property
 import msgspec
 
 from fvsearch.arch import Arch
+from fvsearch.budgets import Phase
 from fvsearch.costs import ACTIVATION_FACTOR, COMMON, HABITS, Attention, Cost, Part, predict
 from fvsearch.layout import stage_tokens
 from fvsearch.records import Record, to_builtins
-from fvsearch.study import DType, Optimizer, Phase, Study
+from fvsearch.study import DType, Optimizer, Study
 
 Pattern = tuple[int, ...]
 """Token counts by stage: how many stages there are, and where the sequence shrinks by how much."""

@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from typing import Any, Literal, NoReturn, TypedDict
 
 from fvsearch.arch import Arch, Stage
+from fvsearch.budgets import Phase
 from fvsearch.errors import ConfigError
 from fvsearch.layout import stage_tokens
 from fvsearch.records import Record, suggest
-from fvsearch.study import DType, Optimizer, Phase
+from fvsearch.study import DType, Optimizer
 
 Part = Literal["patch", "projection", "attention", "mlp", "head"]
 Attention = Literal["kept", "fused"]

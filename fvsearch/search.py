@@ -211,9 +211,7 @@ class _Search:
     def _make_screen(self) -> Screen:
         """A screen before an engine that knows the ledger."""
         study = self.study
-        domains = study.space.domains() if study.space else {}
-        engine = make_engine(study.engine, domains, [objective.direction for objective in study.objectives], study.seed)
-        screen = Screen(study, engine, self.predictor)
+        screen = Screen(study, make_engine(study), self.predictor)
         for record in self.trials.values():
             if record.state == "running":
                 screen.dispatch(record.arch)

@@ -9,14 +9,17 @@ from typing import Any, Literal
 import msgspec
 
 from fvsearch.arch import Arch
+from fvsearch.budgets import Budget
 from fvsearch.errors import ConfigError
 from fvsearch.records import Record, require_at_least, require_fraction
 from fvsearch.space import Space
 
 Direction = Literal["maximize", "minimize"]
+EngineName = Literal["optuna", "keras_tuner", "listed"]
+Sampler = Literal["nsga2", "nsga3", "tpe", "gp", "random"]
+Oracle = Literal["random", "bayesian", "hyperband", "grid"]
 DType = Literal["float32", "mixed_bfloat16"]
 Optimizer = Literal["adamw", "sgd"]
-Phase = Literal["training", "inference"]
 ObjectiveName = Literal["top1", "top5", "loss", "memory", "throughput", "macs", "num_params"]
 
 LEARNED = ("top1", "top5", "loss")
@@ -27,13 +30,14 @@ class Data(Record, frozen=True, kw_only=True):
     """Where images come from, their shape, and how they are split.
 
     Attributes:
-        source: "digits", or a user's own "package.module:function".
+        source: "digits", "shapes", or a user's own "package.module:function".
         image_size: Pixels: one edge of a square, or (height, width).
         channels: Of an image.
         num_classes: Of the labels.
         validation: Share of the images that the search scores on.
         test: Share that nothing but the end of `fvsearch train` reads.
         seed: Of the split.
+        train_share: Share of the training split that is trained on; a smaller share is part of a larger one.
         options: Keyword arguments for a user's function.
     """
 
@@ -44,6 +48,7 @@ class Data(Record, frozen=True, kw_only=True):
     validation: float = 0.2
     test: float = 0.2
     seed: int = 0
+    train_share: float = 1.0
     options: dict[str, Any] = {}
 
     def __post_init__(self) -> None:
@@ -54,6 +59,8 @@ class Data(Record, frozen=True, kw_only=True):
             raise ConfigError(f"`image_size` must be at least 1, but got {self.image_size}")
         if not self.validation > 0:
             raise ConfigError("`validation` must be above 0, but got 0: the search needs images to score on")
+        if not 0 < self.train_share <= 1:
+            raise ConfigError(f"`train_share` must be above 0 and at most 1, but got {self.train_share}")
         if self.validation + self.test >= 1:
             raise ConfigError(
                 f"`validation` and `test` must leave images to train on, but together they are {self.validation + self.test:g}"
@@ -111,62 +118,6 @@ class Recipe(Record, frozen=True, kw_only=True):
             )
 
 
-class Limit(Record, frozen=True, kw_only=True):
-    """One side of a budget, read from the user's text: a number in bytes or images/s, or a multiple of the baseline's."""
-
-    value: float
-    relative: bool
-
-
-_UNITS: dict[str, dict[str, float]] = {
-    "memory": {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40, "KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12},
-    "throughput": {"images/s": 1},
-}
-
-
-def parse_limit(kind: str, text: str) -> Limit:
-    """`"8 GiB"` -> 8589934592 bytes, `"400 images/s"`, or `"0.75x"` of the baseline.
-
-    Raises:
-        ConfigError: The text is none of these.
-    """
-    units = _UNITS[kind]
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?(?:e\d+)?)\s*(\S+)\s*", text)
-    if match and match[2] == "x" and float(match[1]) > 0:
-        return Limit(value=float(match[1]), relative=True)
-    if match and match[2] in units and float(match[1]) > 0:
-        return Limit(value=float(match[1]) * units[match[2]], relative=False)
-    example = '"8 GiB"' if kind == "memory" else '"400 images/s"'
-    raise ConfigError(
-        f"`{kind}` must be a positive number with a unit ({', '.join(units)}) or a multiple of the baseline, "
-        f'such as {example} or "0.75x", but got {text!r}'
-    )
-
-
-class Budget(Record, frozen=True, kw_only=True):
-    """What an arch may use, in the user's units or relative to the baseline.
-
-    Attributes:
-        memory: Most peak device memory: "8 GiB", or "0.75x" of the baseline's.
-        throughput: Least images/s: "400 images/s", or "1.25x" of the baseline's.
-        phase: What both are said of.
-        batch_size: At which; the recipe's unless said.
-    """
-
-    memory: str | None = None
-    throughput: str | None = None
-    phase: Phase = "training"
-    batch_size: int | None = None
-
-    def __post_init__(self) -> None:
-        require_at_least(1, self, "batch_size")
-        self.limits()
-
-    def limits(self) -> dict[str, Limit]:
-        """The limits that are set, by "memory" and "throughput"."""
-        return {kind: parse_limit(kind, text) for kind in _UNITS if (text := getattr(self, kind)) is not None}
-
-
 class Objective(Record, frozen=True, kw_only=True):
     """A number to turn up or down.
 
@@ -183,17 +134,23 @@ class Proposer(Record, frozen=True, kw_only=True):
     """Which engine proposes archs, and its settings.
 
     Attributes:
-        name: "optuna", or "listed" for a fixed list.
-        sampler: Optuna's: "nsga2", "tpe" or "random".
-        population: Archs in a generation of NSGA-II; keep it well under the number of trials.
+        name: "optuna", "keras_tuner", or "listed" for a fixed list.
+        sampler: Optuna's: "nsga2", "nsga3", "tpe", "gp" (which wants PyTorch) or "random".
+        oracle: KerasTuner's: "random", "bayesian", "hyperband" or "grid".
+        scalar: The one objective that KerasTuner's oracles see; "bayesian" and "hyperband" need it where a study has several.
+        population: Archs in a generation of NSGA-II and NSGA-III; keep it well under the number of trials.
         starts: Archs spread over predicted memory that are evaluated before the engine is asked.
+        warm_start: Archs that are evaluated first, or the folder of another study, of which what fits is taken over.
         archs: The list, for "listed".
     """
 
-    name: Literal["optuna", "listed"] = "optuna"
-    sampler: Literal["nsga2", "tpe", "random"] = "nsga2"
+    name: EngineName = "optuna"
+    sampler: Sampler = "nsga2"
+    oracle: Oracle = "random"
+    scalar: ObjectiveName | None = None
     population: int = 12
     starts: int = 0
+    warm_start: tuple[Arch, ...] | str = ()
     archs: tuple[Arch, ...] = ()
 
     def __post_init__(self) -> None:
@@ -205,6 +162,50 @@ class Proposer(Record, frozen=True, kw_only=True):
             )
 
 
+class EarlyStopping(Record, frozen=True, kw_only=True):
+    """Rungs, at which a trial that is far from the front of those that reached them ends.
+
+    Attributes:
+        rungs: Where: shares of the recipe's epochs, ascending.
+        keep: At a rung a trial goes on if it is on the front of (accuracy there, costs), or among this share of the nearest to it.
+        min_trials: So many must have reached a rung before one is stopped there.
+    """
+
+    rungs: tuple[float, ...] = (0.25, 0.5)
+    keep: float = 0.5
+    min_trials: int = 4
+
+    def __post_init__(self) -> None:
+        require_at_least(1, self, "min_trials")
+        require_fraction(self, "keep")
+        if not self.rungs or list(self.rungs) != sorted(set(self.rungs)) or not 0 < self.rungs[0] <= self.rungs[-1] < 1:
+            raise ConfigError(f"`rungs` must be ascending shares of the epochs, each above 0 and below 1, but got {list(self.rungs)}")
+
+    def epochs(self, total: int) -> tuple[int, ...]:
+        """After how many epochs of `total` the rungs are: at least one, below the total, each once."""
+        return tuple(dict.fromkeys(rung for share in self.rungs if (rung := max(1, round(share * total))) < total))
+
+
+class Confirm(Record, frozen=True, kw_only=True):
+    """What is trained again after a search, with other seeds: the front and the baseline, always.
+
+    Attributes:
+        seeds: Trainings of each, beyond those of the search.
+        archs: Further ones.
+        train_shares: The baseline and `archs` are also trained on these shares of the training split.
+    """
+
+    seeds: int = 3
+    archs: tuple[Arch, ...] = ()
+    train_shares: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        require_at_least(1, self, "seeds")
+        for share in self.train_shares:
+            if not 0 < share < 1:
+                raise ConfigError(f"`train_shares` must each be above 0 and below 1, but got {share}")
+
+
 class Study(Record, frozen=True, kw_only=True):
     """A search's whole definition.
 
@@ -213,6 +214,8 @@ class Study(Record, frozen=True, kw_only=True):
         description: One line for `fvsearch list`.
         space: What is searched; none for a listed engine.
         baseline: The arch that budgets are relative to, and trial 0.
+        early_stopping: Where trials far from the front end early; none trains each to the end.
+        confirm: What is trained again after the search; none is nothing.
         trials: Distinct archs evaluated to an end, the baseline counted in.
         repeats: Trainings of each arch, with different seeds; a trial's value is their mean.
         seed: Every other seed comes from it.
@@ -227,6 +230,8 @@ class Study(Record, frozen=True, kw_only=True):
     budget: Budget = Budget()
     objectives: tuple[Objective, ...]
     engine: Proposer = Proposer()
+    early_stopping: EarlyStopping | None = None
+    confirm: Confirm | None = None
     trials: int
     repeats: int = 1
     seed: int = 0
@@ -245,11 +250,24 @@ class Study(Record, frozen=True, kw_only=True):
             )
         if len(set(names)) < len(names):
             raise ConfigError(f"`objectives` must differ, but got {names}")
-        for arch in (self.baseline, *self.engine.archs):
+        scalar = self.engine.scalar
+        if scalar is not None and scalar not in names:
+            raise ConfigError(f"`scalar` must be one of the objectives {names}, but got {scalar!r} at engine")
+        for arch in (self.baseline, *self.engine.archs, *self.listed_starts, *(self.confirm.archs if self.confirm else ())):
             require_patches(arch.patch_size, self.data)
         if self.space is not None:
             for patch_size in self.space.patch_sizes:
                 require_patches(patch_size, self.data)
+
+    @property
+    def listed_starts(self) -> tuple[Arch, ...]:
+        """The archs that the study names to be evaluated first; none where it names another study's folder."""
+        return () if isinstance(self.engine.warm_start, str) else self.engine.warm_start
+
+    @property
+    def rung_epochs(self) -> tuple[int, ...]:
+        """Epochs after which a trial may be stopped; empty without early stopping."""
+        return self.early_stopping.epochs(self.recipe.epochs) if self.early_stopping else ()
 
     @property
     def cost_batch_size(self) -> int:

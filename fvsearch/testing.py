@@ -14,9 +14,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from fvsearch.arch import Arch, Stage
+from fvsearch.budgets import Budget
 from fvsearch.engines.base import Completed, Done, Engine, Failed, Infeasible, Outcome, Stopped, Suggestion
 from fvsearch.space import Param, Params, Range, Space, StageSpace
-from fvsearch.study import Budget, Data, Direction, Objective, Proposer, Recipe, Study
+from fvsearch.study import Data, Direction, Objective, Proposer, Recipe, Study
 
 Domains = Mapping[str, tuple[Param, ...]]
 
@@ -113,7 +114,7 @@ class EngineTestCase:
             worst,
             Completed(values=worst.values),
             Infeasible(constraints={"memory": 0.5, "throughput": -0.2}),
-            Stopped(rung=0, values=worst.values),
+            Stopped(epochs=1, values=worst.values),
             Failed(reason="the loss became NaN"),
         )
         for outcome in outcomes * 3:

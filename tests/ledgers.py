@@ -6,12 +6,13 @@ import msgspec
 import optuna
 
 from fvsearch.arch import Arch
+from fvsearch.budgets import Budget
 from fvsearch.layout import format_layout, parse_layout
 from fvsearch.ledger import Invocation, Ledger, QuietPass, Repeat, TrialRecord
 from fvsearch.meters.measured import Anchor, Interval
 from fvsearch.records import Record
 from fvsearch.space import Space, StageSpace
-from fvsearch.study import LEARNED, Budget, Data, Objective, Recipe, Study
+from fvsearch.study import LEARNED, Data, Objective, Recipe, Study
 from fvsearch.training.metrics import EpochMetrics, MetricsFile
 
 MIB = 2**20

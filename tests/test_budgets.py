@@ -1,7 +1,6 @@
 import pytest
 
-from fvsearch.budgets import violations
-from fvsearch.study import Budget
+from fvsearch.budgets import Budget, violations
 
 BASELINE = {"memory": 1000.0, "throughput": 50.0}
 

@@ -10,10 +10,11 @@ import pytest
 
 from fvsearch.arch import Arch, Stage, named_arch
 from fvsearch.backend import BACKENDS
+from fvsearch.budgets import Phase
 from fvsearch.costs import ACTIVATION_FACTOR, HABITS, Attention, Cost, predict
 from fvsearch.errors import ConfigError
 from fvsearch.layout import parse_layout
-from fvsearch.study import DType, Optimizer, Phase
+from fvsearch.study import DType, Optimizer
 
 TINY = Arch(
     patch_size=2,

@@ -2,10 +2,11 @@ from typing import Any
 
 import pytest
 
+from fvsearch.budgets import Budget, Limit, parse_limit
 from fvsearch.errors import ConfigError
 from fvsearch.library import load_study, shipped
 from fvsearch.records import from_builtins, to_builtins
-from fvsearch.study import Budget, Limit, Study, parse_limit
+from fvsearch.study import Study
 
 
 def changed(**changes: Any) -> Study:

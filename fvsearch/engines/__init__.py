@@ -1,39 +1,42 @@
 """Engines: who proposes archs. `base` is the contract, `make_engine` picks one by a study's settings."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 from fvsearch.engines.base import Completed, Done, Engine, Failed, Infeasible, Outcome, Stopped, Suggestion, Wait
 from fvsearch.space import Param
-from fvsearch.study import Direction, Proposer
+from fvsearch.study import EngineName, Study
 
 __all__ = ["Completed", "Done", "Engine", "Failed", "Infeasible", "Outcome", "Stopped", "Suggestion", "Wait", "make_engine"]
 
-_Maker = Callable[[Proposer, Mapping[str, tuple[Param, ...]], Sequence[Direction], int], Engine]
+Domains = Mapping[str, tuple[Param, ...]]
 
 
-def make_engine(proposer: Proposer, domains: Mapping[str, tuple[Param, ...]], directions: Sequence[Direction], seed: int) -> Engine:
-    """The engine that a study names.
+def make_engine(study: Study) -> Engine:
+    """The engine that a study names, over the choices of its space's params.
 
-    Args:
-        proposer: The engine's name and settings.
-        domains: The choices of each searched param, as `Space.domains()` gives them; a listed engine has no use for them.
-        directions: Of the objectives, in the study's order.
-        seed: Of the engine's draws.
+    Raises:
+        ConfigError: It cannot serve this study, or its package is not installed.
     """
-    return _MAKERS[proposer.name](proposer, domains, directions, seed)
+    return _MAKERS[study.engine.name](study, study.space.domains() if study.space else {})
 
 
-def _optuna(proposer: Proposer, domains: Mapping[str, tuple[Param, ...]], directions: Sequence[Direction], seed: int) -> Engine:
+def _optuna(study: Study, domains: Domains) -> Engine:
     # Importing Optuna takes a quarter of a second.
     from fvsearch.engines._optuna import OptunaEngine
 
-    return OptunaEngine(proposer, domains, directions, seed)
+    return OptunaEngine(study.engine, domains, [objective.direction for objective in study.objectives], study.seed)
 
 
-def _listed(proposer: Proposer, domains: Mapping[str, tuple[Param, ...]], directions: Sequence[Direction], seed: int) -> Engine:
+def _keras_tuner(study: Study, domains: Domains) -> Engine:
+    from fvsearch.engines._keras_tuner import KerasTunerEngine
+
+    return KerasTunerEngine(study.engine, domains, study.objectives, study.seed, study.recipe.epochs)
+
+
+def _listed(study: Study, domains: Domains) -> Engine:
     from fvsearch.engines._listed import ListedEngine
 
-    return ListedEngine(len(proposer.archs))
+    return ListedEngine(len(study.engine.archs))
 
 
-_MAKERS: dict[str, _Maker] = {"optuna": _optuna, "listed": _listed}
+_MAKERS: dict[EngineName, Callable[[Study, Domains], Engine]] = {"optuna": _optuna, "keras_tuner": _keras_tuner, "listed": _listed}

@@ -18,9 +18,12 @@ class Suggestion(Record, frozen=True, kw_only=True):
 
     Attributes:
         params: By dotted path; `{"index": 3}` from an engine that proposes from a list.
+        epochs: Train up to this epoch and no further, as an engine asks that spends epochs by its own rule; none is to the end. Params that
+            were proposed with fewer epochs before go on from where their training paused.
     """
 
     params: Params
+    epochs: int | None = None
 
 
 class Wait(Record, frozen=True, kw_only=True):
@@ -69,14 +72,14 @@ class Infeasible(Record, frozen=True, kw_only=True):
 
 
 class Stopped(Record, frozen=True, kw_only=True):
-    """Ended early, at a rung where it was far from the front.
+    """Not trained to the end: stopped at a rung where it was far from the front, or trained as far as the engine asked.
 
     Attributes:
-        rung: From 0.
+        epochs: It was trained for.
         values: As in Completed, of the training so far.
     """
 
-    rung: int
+    epochs: int
     values: tuple[float, ...]
 
     def __post_init__(self) -> None:
@@ -106,7 +109,8 @@ class Engine(Protocol):
     def tell(self, params: Mapping[str, Param], outcome: Outcome) -> None:
         """Learn what became of an arch, whether this engine proposed it or not (resume, warm start, another coordinator).
 
-        What is told of an arch first stands; the same arch told again changes nothing that was learned.
+        What is told of an arch first stands; the same arch told again changes nothing that was learned, except that one which was Stopped
+        may be told again with more epochs, and at last Completed.
         """
         ...
 

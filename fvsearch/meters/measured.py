@@ -5,9 +5,10 @@ from typing import Literal
 import msgspec
 
 from fvsearch.arch import Arch
+from fvsearch.budgets import Phase
 from fvsearch.errors import ConfigError
 from fvsearch.records import Record, require_at_least
-from fvsearch.study import Phase, Recipe, Study
+from fvsearch.study import Recipe, Study
 
 
 class StepMemory(Record, frozen=True, kw_only=True):

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Mapping
 
-from fvsearch.budgets import allowed
+from fvsearch.budgets import Budget, allowed
 from fvsearch.ledger import Invocation, Ledger, QuietPass, TrialRecord
 from fvsearch.meters.measured import Anchor
 from fvsearch.records import Record
-from fvsearch.study import Budget, Data, Objective, Recipe, Study
+from fvsearch.study import Data, Objective, Recipe, Study
 
 
 class Facts(Record, frozen=True, kw_only=True):

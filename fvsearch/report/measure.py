@@ -4,13 +4,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fvsearch.arch import Arch
+from fvsearch.budgets import Phase
 from fvsearch.costs import COMMON, HABITS, Cost, Habits, predict
 from fvsearch.layout import format_layout, stage_tokens
 from fvsearch.library import load_arch
 from fvsearch.meters.measured import Interval, Measured, MeasureRequest
 from fvsearch.meters.rounds import CONFIDENCE, NARROW, is_narrow
 from fvsearch.report import words
-from fvsearch.study import Phase, Recipe
+from fvsearch.study import Recipe
 from fvsearch.units import show_bytes, show_throughput
 
 if TYPE_CHECKING:

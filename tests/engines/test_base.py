@@ -5,7 +5,7 @@ import pytest
 from fvsearch.engines import Completed, Infeasible, Stopped, make_engine
 from fvsearch.errors import ConfigError
 from fvsearch.study import Proposer
-from fvsearch.testing import tiny_arch
+from fvsearch.testing import tiny_arch, tiny_study
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
@@ -13,7 +13,7 @@ def test_values_must_be_finite(value):
     with pytest.raises(ConfigError, match="`values` must be finite"):
         Completed(values=(1.0, value))
     with pytest.raises(ConfigError, match="`values` must be finite"):
-        Stopped(rung=0, values=(value,))
+        Stopped(epochs=1, values=(value,))
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
@@ -30,8 +30,7 @@ def test_infeasible_says_which_budget_is_broken():
 
 
 def test_make_engine_picks_by_name():
-    domains = {"stages.0.depth": (1, 2)}
-    optuna = make_engine(Proposer(name="optuna"), domains, ("maximize",), 0)
-    listed = make_engine(Proposer(name="listed", archs=(tiny_arch(),)), domains, ("maximize",), 0)
+    optuna = make_engine(tiny_study())
+    listed = make_engine(tiny_study(space=None, engine=Proposer(name="listed", archs=(tiny_arch(),))))
     assert type(optuna).__name__ == "OptunaEngine"
     assert type(listed).__name__ == "ListedEngine"

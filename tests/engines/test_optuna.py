@@ -8,7 +8,7 @@ import warnings
 
 import pytest
 
-from fvsearch.engines import Completed, Failed, Infeasible, Stopped, make_engine
+from fvsearch.engines import Completed, Failed, Infeasible, Stopped
 from fvsearch.engines._optuna import SAMPLERS, OptunaEngine
 from fvsearch.errors import ConfigError
 from fvsearch.pareto import hypervolume
@@ -20,7 +20,7 @@ DIRECTIONS = ("maximize", "minimize")
 
 
 def make(sampler, domains=DOMAINS, directions=DIRECTIONS, seed=0, population=8):
-    return make_engine(Proposer(sampler=sampler, population=population), domains, directions, seed)
+    return OptunaEngine(Proposer(sampler=sampler, population=population), domains, directions, seed)
 
 
 class TestNSGAII(EngineTestCase):
@@ -240,7 +240,7 @@ def test_every_trial_has_every_constraint():
     first, second, third, fourth = ask(engine, 4)
     engine.tell(first, Infeasible(constraints={"memory": 0.5, "throughput": -0.1}))
     engine.tell(second, Completed(values=(0.5, 1.0)))
-    engine.tell(third, Stopped(rung=0, values=(0.5, 1.0)))
+    engine.tell(third, Stopped(epochs=1, values=(0.5, 1.0)))
     engine.tell(fourth, Failed(reason="NaN"))
     assert [constraints for _, constraints in told(engine)] == [
         {"memory": 0.5, "throughput": -0.1, "failed": 0.0},
@@ -309,7 +309,3 @@ def test_a_thousand_refusals_take_seconds(sampler):
         engine.tell(params, evaluate(params))
     # 1 to 5 s on a slow core, mostly TPE's; a cost that grew with the square of the trials would be minutes.
     assert time.process_time() - started < 30
-
-
-def test_it_is_an_optuna_engine_that_make_engine_makes():
-    assert isinstance(make("nsga2"), OptunaEngine)

@@ -8,10 +8,10 @@ import pytest
 from metered import RECIPE, SHAPE, arch
 
 from fvsearch import measuring
+from fvsearch.budgets import Phase
 from fvsearch.costs import predict
 from fvsearch.errors import ConfigError, RunError
 from fvsearch.measuring import Activity, Interval, MeasureRequest, group_archs, measure_anchor, measure_memory, measure_throughputs
-from fvsearch.study import Phase
 
 SMALL, LARGE = arch((1, 1)), arch((3, 1), width=64)
 

@@ -9,9 +9,10 @@ import msgspec
 import pytest
 from ledgers import MIB, QUIET, STUDY, TRIALS, Trial, empty, fill
 
+from fvsearch.budgets import Budget
 from fvsearch.ledger import Ledger
 from fvsearch.report.numbers import Summary, mean_curve, summarise
-from fvsearch.study import Budget, Objective
+from fvsearch.study import Objective
 
 
 def test_every_trial_has_its_place(summary: Summary) -> None:

@@ -1,0 +1,229 @@
+"""The ledger: the one record of a study's trials, kept on an Optuna storage in the study's folder.
+
+A row is a dispatched arch, from its start to its end; what an engine suggested and was refused is not here. A trial's whole record is one
+JSON attribute beside Optuna's own params, values, state and constraints, so that Optuna's tools can read the study too.
+"""
+
+import contextlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from fvsearch.calibration import Predictions
+from fvsearch.errors import ConfigError
+from fvsearch.files import write_atomically
+from fvsearch.ledger.records import Invocation, QuietPass, Repeat, RungDecision, State, TrialRecord, now
+from fvsearch.meters.measured import Anchor
+from fvsearch.records import from_toml, to_builtins, to_toml
+from fvsearch.space import Params
+from fvsearch.study import Study
+
+if TYPE_CHECKING:
+    from optuna.storages import BaseStorage
+    from optuna.trial import FrozenTrial
+
+__all__ = ["Invocation", "Ledger", "QuietPass", "Repeat", "RungDecision", "State", "TrialRecord", "now"]
+
+STUDY_FILE = "study.toml"
+LEDGER_FILE = "ledger.db"
+
+_TRIAL, _ANCHOR, _QUIET, _INVOCATIONS = "fvsearch:trial", "fvsearch:anchor", "fvsearch:quiet", "fvsearch:invocations"
+_PREDICTIONS = "fvsearch:predictions"
+
+
+class Ledger:
+    """The trials of the study in a folder.
+
+    Attributes:
+        folder: Of the study.
+        study: Its definition, from the folder's study.toml.
+    """
+
+    def __init__(self, folder: Path, study: Study, storage: "BaseStorage", study_id: int) -> None:
+        self.folder = folder
+        self.study = study
+        self._storage = storage
+        self._study_id = study_id
+
+    @classmethod
+    def create(cls, folder: Path, study: Study) -> "Ledger":
+        """The ledger of a study, new or as it stands.
+
+        Raises:
+            ConfigError: The folder cannot be written, or holds another study.
+        """
+        path = folder / STUDY_FILE
+        if path.exists():
+            _require_same(from_toml(path, Study), study, folder)
+        try:
+            write_atomically(path, to_toml(study).encode())
+        except OSError as error:
+            raise ConfigError(f"cannot write to {folder}: {error.strerror}; give another folder with --out") from None
+        return cls._connect(folder, study)
+
+    @classmethod
+    def open(cls, folder: Path) -> "Ledger":
+        """The ledger that a folder holds.
+
+        Raises:
+            ConfigError: It holds none.
+        """
+        if not (folder / STUDY_FILE).exists() or not (folder / LEDGER_FILE).exists():
+            raise ConfigError(f"{folder} holds no study: `fvsearch run STUDY --out {folder}` makes one")
+        return cls._connect(folder, from_toml(folder / STUDY_FILE, Study))
+
+    @classmethod
+    def _connect(cls, folder: Path, study: Study) -> "Ledger":
+        import optuna
+        from optuna.storages import RDBStorage
+
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        directions = [optuna.study.StudyDirection[objective.direction.upper()] for objective in study.objectives]
+        try:
+            storage = RDBStorage(f"sqlite:///{(folder / LEDGER_FILE).resolve()}")
+            with contextlib.suppress(optuna.exceptions.DuplicatedStudyError):
+                storage.create_new_study(directions, study.name)
+            return cls(folder, study, storage, storage.get_study_id_from_name(study.name))
+        except (KeyError, RuntimeError, optuna.exceptions.OptunaError, _database_error()) as error:
+            raise ConfigError(f"{folder / LEDGER_FILE} is no ledger of the study {study.name!r}: {_first_line(error)}") from None
+
+    def trials(self) -> tuple[TrialRecord, ...]:
+        """Every trial, by number."""
+        return tuple(self._record(trial) for trial in self._storage.get_all_trials(self._study_id, deepcopy=False))
+
+    def start(self, record: TrialRecord) -> TrialRecord:
+        """Enter a trial that is about to run; the record with its number comes back."""
+        import optuna
+
+        template = optuna.trial.create_trial(
+            state=optuna.trial.TrialState.RUNNING,
+            params=dict(record.params),
+            distributions=self._distributions(record.params),
+            user_attrs={_TRIAL: msgspec.to_builtins(record), "layout": record.layout},
+        )
+        trial_id = self._storage.create_new_trial(self._study_id, template)
+        return msgspec.structs.replace(record, number=self._storage.get_trial_number_from_id(trial_id))
+
+    def update(self, record: TrialRecord) -> None:
+        """Enter how a trial stands that has not ended: a rung that it passed, or that it is paused or goes on."""
+        from optuna.trial import TrialState
+
+        trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, record.number)
+        self._storage.set_trial_user_attr(trial_id, _TRIAL, msgspec.to_builtins(record))
+        self._storage.set_trial_state_values(trial_id, TrialState.WAITING if record.state == "paused" else TrialState.RUNNING)
+
+    def finish(self, record: TrialRecord) -> None:
+        """Enter a trial's end; entering the same end again changes nothing."""
+        from optuna.trial import TrialState
+
+        states = {
+            "completed": TrialState.COMPLETE,
+            "failed": TrialState.FAIL,
+            "infeasible": TrialState.PRUNED,
+            "stopped": TrialState.PRUNED,
+        }
+        trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, record.number)
+        if self._storage.get_trial(trial_id).state.is_finished():
+            return
+        # The record first, the state last: a kill in between leaves a running trial whose record is complete, and `finish` again ends it.
+        self._storage.set_trial_user_attr(trial_id, _TRIAL, msgspec.to_builtins(record))
+        # Optuna's samplers read one constraint a key; optuna-dashboard reads the older list.
+        self._storage.set_trial_system_attr(trial_id, "constraints", list(record.constraints.values()))
+        values = [record.values[o.name] for o in self.study.objectives] if record.state == "completed" else None
+        self._storage.set_trial_state_values(trial_id, states[record.state], values)
+
+    def anchor(self) -> Anchor | None:
+        """The baseline's costs on this device, if they were taken."""
+        anchor: Anchor | None = self.read(_ANCHOR, Anchor)
+        return anchor
+
+    def set_anchor(self, anchor: Anchor) -> None:
+        """Enter the baseline's costs on this device."""
+        self.write(_ANCHOR, anchor)
+
+    def predictions(self) -> Predictions | None:
+        """What the study's predictions rest on, if that was decided."""
+        predictions: Predictions | None = self.read(_PREDICTIONS, Predictions)
+        return predictions
+
+    def set_predictions(self, predictions: Predictions) -> None:
+        """Enter what the study's predictions rest on."""
+        self.write(_PREDICTIONS, predictions)
+
+    def quiet_pass(self) -> QuietPass:
+        """The throughputs measured so far with nothing else running."""
+        return self.read(_QUIET, QuietPass) or QuietPass(throughput={}, seconds=0.0)
+
+    def set_quiet_pass(self, quiet: QuietPass) -> None:
+        """Enter throughputs measured with nothing else running."""
+        self.write(_QUIET, quiet)
+
+    def invocations(self) -> tuple[Invocation, ...]:
+        """Every start of `run` on the study, oldest first."""
+        return self.read(_INVOCATIONS, tuple[Invocation, ...]) or ()
+
+    def set_invocations(self, invocations: tuple[Invocation, ...]) -> None:
+        """Enter the starts of `run`."""
+        self.write(_INVOCATIONS, invocations)
+
+    def settle(self) -> None:
+        """End the trials whose record says so but whose state does not: their coordinator was killed between the two."""
+        for trial in self._storage.get_all_trials(self._study_id, deepcopy=False):
+            record = self._record(trial)
+            if record.state not in ("running", "paused"):
+                self.finish(record)
+
+    def close(self) -> None:
+        """Let go of the storage's connections."""
+        self._storage.remove_session()
+
+    def _record(self, trial: "FrozenTrial") -> TrialRecord:
+        record = msgspec.convert(trial.user_attrs[_TRIAL], TrialRecord)
+        return msgspec.structs.replace(record, number=trial.number)
+
+    def _distributions(self, params: Params) -> dict[str, Any]:
+        from optuna.distributions import CategoricalDistribution
+
+        domains = self.study.space.domains() if self.study.space else {"index": tuple(range(len(self.study.engine.archs)))}
+        return {path: CategoricalDistribution(domains[path]) for path in params}
+
+    def read(self, key: str, kind: Any) -> Any:
+        """What is entered under a key beside the trials, as a record of this kind; none where nothing is."""
+        attrs = self._storage.get_study_user_attrs(self._study_id)
+        return msgspec.convert(attrs[key], kind, strict=False) if key in attrs else None
+
+    def write(self, key: str, value: Any) -> None:
+        """Enter a value under a key beside the trials, in place of what stood there; it is whole or not there after a kill."""
+        self._storage.set_study_user_attr(self._study_id, key, msgspec.to_builtins(value, str_keys=True))
+
+
+def _require_same(old: Study, new: Study, folder: Path) -> None:
+    """The law that a folder keeps one study; the number of trials may change, and what is confirmed after them."""
+    before, after = _flat(to_builtins(old)), _flat(to_builtins(new))
+    for path in sorted(before.keys() | after.keys()):
+        if path.partition(".")[0] not in ("trials", "description", "confirm") and before.get(path) != after.get(path):
+            raise ConfigError(
+                f"{folder} holds another study: {path} is {before.get(path)!r} there and {after.get(path)!r} now; "
+                "give another folder with --out"
+            )
+
+
+def _flat(value: Any, path: str = "") -> dict[str, Any]:
+    """{"recipe": {"epochs": 5}} -> {"recipe.epochs": 5}."""
+    if isinstance(value, list):
+        value = {str(index): item for index, item in enumerate(value)}
+    if not isinstance(value, Mapping):
+        return {path: value}
+    return {inner: item for key, child in value.items() for inner, item in _flat(child, f"{path}.{key}" if path else str(key)).items()}
+
+
+def _database_error() -> type[Exception]:
+    from sqlalchemy.exc import SQLAlchemyError
+
+    return SQLAlchemyError
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
