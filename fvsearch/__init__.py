@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from fvsearch.library import load_space, load_study
     from fvsearch.models import build_model
     from fvsearch.pareto import front, hypervolume
-    from fvsearch.search import RunSettings, run_study
+    from fvsearch.search import run_study
     from fvsearch.space import Space, StageSpace
     from fvsearch.study import Data, Objective, Proposer, Recipe, Study
+    from fvsearch.workers import RunSettings
 
 __version__ = "0.1.0"
 
@@ -62,7 +63,7 @@ _HOMES = {
     "Objective": "study",
     "Proposer": "study",
     "Recipe": "study",
-    "RunSettings": "search",
+    "RunSettings": "workers",
     "Space": "space",
     "Stage": "arch",
     "StageSpace": "space",

@@ -1,12 +1,11 @@
 """run_study: ask, predict, dispatch, tell; then the quiet pass."""
 
 import concurrent.futures
-import contextlib
 import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -16,52 +15,27 @@ from fvsearch.calibrating.choose import check_wanted, settle_predictions
 from fvsearch.calibration import Predictions
 from fvsearch.data import check_source
 from fvsearch.engines import Done, make_engine
-from fvsearch.errors import ConfigError, FvsearchError, RunError
+from fvsearch.errors import ConfigError, RunError
 from fvsearch.feasibility import Predictor, require_feasible
 from fvsearch.files import locked_folder
 from fvsearch.layout import format_layout
 from fvsearch.ledger import Invocation, Ledger, QuietPass, TrialRecord, now
 from fvsearch.measuring import MeasureRequest, measure_anchor, measure_throughputs
 from fvsearch.meters.measured import Anchor
-from fvsearch.pools import Pool, WorkerDied, closing, make_pool
+from fvsearch.pools import Pool, WorkerDied
 from fvsearch.records import Record
 from fvsearch.screening import Candidate, Screen
 from fvsearch.space import Params
 from fvsearch.standing import front, standings
 from fvsearch.study import Study
 from fvsearch.training.segment import SegmentResult, run_segment
-from fvsearch.trials import failed, new_trial, next_segment, with_result
+from fvsearch.trials import asked_again, failed, new_trial, next_segment, with_result
+from fvsearch.workers import MAX_DEATHS, RunSettings, as_sentence, open_pool
 
 M = TypeVar("M")
 
 MEASURE_SECONDS = 2.0
 """Time for measuring one arch's throughput, compile excluded."""
-
-MAX_DEATHS = 2
-"""A trial whose worker dies this often has failed: it may be what kills them."""
-
-MAX_TASKS = 25
-"""Segments a worker process runs before it is renewed: Keras leaks across models."""
-
-
-class RunSettings(Record, frozen=True, kw_only=True):
-    """How a study is run; nothing here changes what it finds with one worker.
-
-    Attributes:
-        backend: For KERAS_BACKEND.
-        workers: Trainings at a time.
-        pool: "local" processes, or "inline" in this one, to debug.
-        time_budget: Seconds after which no trial is started; none is no limit.
-        command: For the record.
-        calibration: That predictions rest on: a file, "none", or else the one kept for this device if it fits.
-    """
-
-    backend: str
-    workers: int = 1
-    pool: Literal["local", "inline"] = "local"
-    time_budget: float | None = None
-    command: str = ""
-    calibration: str | None = None
 
 
 class Progress(Record, frozen=True, kw_only=True):
@@ -166,22 +140,11 @@ class _Search:
         self.baseline = Candidate(params=self._baseline_params(), arch=self.study.baseline, predicted=self.predictor.baseline)
         self.screen = self._make_screen()
         if self._unfinished() or self._may_start():
-            with self._open_pool(self.settings.workers) as pool:
+            with open_pool(self.settings, self.ledger.folder) as pool:
                 self._search(pool, self.screen)
         self._quiet_pass()
         self._bill()
         self._tell_progress("done")
-
-    def _open_pool(self, num_workers: int) -> contextlib.AbstractContextManager[Pool]:
-        return closing(
-            make_pool(
-                self.settings.pool,
-                num_workers,
-                environment={"KERAS_BACKEND": self.settings.backend},
-                log_path=self.ledger.folder / "workers.log",
-                max_tasks=MAX_TASKS,
-            )
-        )
 
     def _alone(self, measure: Callable[[MeasureRequest], M], archs: tuple[Arch, ...], what: str) -> M:
         """Measure archs in one worker that has the device to itself.
@@ -191,10 +154,10 @@ class _Search:
         """
         request = MeasureRequest.of_study(self.study, archs, MEASURE_SECONDS)
         try:
-            with self._open_pool(1) as pool:
+            with open_pool(self.settings, self.ledger.folder, 1) as pool:
                 return pool.submit(measure, request).result()
         except Exception as error:
-            raise RunError(f"{what} cannot be measured: {_sentence(error)}") from error
+            raise RunError(f"{what} cannot be measured: {as_sentence(error)}") from error
 
     def _take_anchor(self) -> Anchor:
         """Build and measure the baseline alone: errors of model and device show here, in seconds."""
@@ -239,46 +202,58 @@ class _Search:
         return [record for record in self.trials.values() if record.state == "running"]
 
     def _may_start(self) -> bool:
-        if self.exhausted or len(self.trials) >= self.study.trials:
+        # An engine that paused trials may ask for more of them when no new one may start.
+        full = len(self.trials) >= self.study.trials and all(record.state != "paused" for record in self.trials.values())
+        if self.exhausted or full:
             return False
         budget = self.settings.time_budget
         return budget is None or time.monotonic() - self.started < budget
 
     def _next_trial(self, screen: Screen) -> TrialRecord | None:
-        """Enter the next arch in the ledger, the baseline first; none while the engine waits or when it is done."""
+        """Enter the next arch in the ledger, the baseline first, or a paused one again; none while the engine waits or when it is done."""
         candidate = screen.next() if self.trials else self.baseline
         if not isinstance(candidate, Candidate):
             self.exhausted = isinstance(candidate, Done)
             return None
-        record = self.ledger.start(new_trial(self.study, candidate, self.settings.backend))
+        paused = next((record for record in self.trials.values() if record.arch_hash == candidate.arch.arch_hash), None)
+        if paused is not None:
+            record = asked_again(paused, candidate.epochs)
+            self.ledger.update(record)
+        elif len(self.trials) >= self.study.trials:
+            self.exhausted = True
+            return None
+        else:
+            record = self.ledger.start(new_trial(self.study, candidate, self.settings.backend))
         self.trials[record.number] = record
         screen.dispatch(record.arch)
         return record
 
     def _submit(self, pool: Pool, record: TrialRecord) -> None:
-        """Start a trial's next repeat."""
+        """Start a trial's next segment."""
         segment = next_segment(self.study, record, self.anchor, self.ledger.folder)
         self.jobs[pool.submit(run_segment, segment)] = record
 
     def _receive(self, pool: Pool, screen: Screen, future: "concurrent.futures.Future[SegmentResult]") -> None:
-        """A repeat has ended: start the trial's next one, or end the trial."""
+        """A segment has ended: start the trial's next one, or end or pause the trial."""
         record = self.jobs.pop(future)
         try:
-            record = with_result(self.study, record, future.result(), self.anchor, self.predictor)
+            record = with_result(self.study, record, future.result(), self.anchor, self.predictor, self.trials.values())
         except WorkerDied as error:
             self.deaths[record.number] += 1
             if self.deaths[record.number] == MAX_DEATHS:
-                record = failed(record, f"its worker died {MAX_DEATHS} times: {_sentence(error)}")
+                record = failed(record, f"its worker died {MAX_DEATHS} times: {as_sentence(error)}")
         except ConfigError:
             # The study's input is wrong, not this arch: every other trial would end the same way.
             raise
         except Exception as error:
-            record = failed(record, _sentence(error))
+            record = failed(record, as_sentence(error))
         self.trials[record.number] = record
         if record.state == "running":
+            # What was decided at a rung stands, also after a kill.
+            self.ledger.update(record)
             self._submit(pool, record)
             return
-        self.ledger.finish(record)
+        (self.ledger.update if record.state == "paused" else self.ledger.finish)(record)
         screen.tell(record.params, record.arch, record.outcome(self.study))
         self._bill()
         self._tell_progress("searching", ended=record)
@@ -318,9 +293,3 @@ class _Search:
                 predictions=self.predictions.note,
             )
         )
-
-
-def _sentence(error: BaseException) -> str:
-    """An error of a worker as one line."""
-    text = " ".join(str(error).split())
-    return text if isinstance(error, FvsearchError) else f"{type(error).__name__}: {text}" if text else type(error).__name__

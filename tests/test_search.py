@@ -8,18 +8,19 @@ from typing import Any
 import msgspec
 import pytest
 
-from fvsearch import search
+from fvsearch import workers
 from fvsearch.errors import ConfigError, EmptySpaceError, RunError
 from fvsearch.layout import parse_layout
 from fvsearch.ledger import Ledger
 from fvsearch.library import load_study
 from fvsearch.meters.measured import Anchor, Interval, Measured, MeasureRequest, StepMemory
 from fvsearch.pools import WorkerDied
-from fvsearch.search import Progress, RunSettings, run_study
+from fvsearch.search import Progress, run_study
 from fvsearch.standing import ledger_standings
 from fvsearch.study import Proposer, Study
 from fvsearch.training.metrics import EpochMetrics
 from fvsearch.training.segment import Segment, SegmentResult
+from fvsearch.workers import RunSettings
 
 ANCHOR = Anchor(throughput=1000.0, memory=20e6, memory_source="made up", device="none", seconds=1.0)
 SETTINGS = RunSettings(backend="jax", command="fvsearch run quickstart")
@@ -84,7 +85,7 @@ class ScriptedPool:
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Ledger]:
     def call(pool: ScriptedPool, study: Study = STUDY, settings: RunSettings = SETTINGS, **others: Any) -> Ledger:
-        monkeypatch.setattr(search, "make_pool", lambda *arguments, **options: pool)
+        monkeypatch.setattr(workers, "make_pool", lambda *arguments, **options: pool)
         return run_study(study, tmp_path / "out", settings, **others)
 
     return call

@@ -8,7 +8,7 @@ import pytest
 from calibrated import STEP_TIME, anchor, calibration
 from test_search import SETTINGS, ScriptedPool, measure, train
 
-from fvsearch import search
+from fvsearch import workers
 from fvsearch.calibrating.store import calibration_path, save_calibration
 from fvsearch.calibration import Calibration
 from fvsearch.conditions import Conditions, Items
@@ -32,7 +32,7 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Ledger
     def call(pool: ScriptedPool | None = None, study: Study = STUDY, calibration: str | None = None, **others: object) -> Ledger:
         scripted = pool or ScriptedPool(1)
         scripted.functions["measure_anchor"] = lambda request: others.get("anchor", ANCHOR)
-        monkeypatch.setattr(search, "make_pool", lambda *arguments, **options: scripted)
+        monkeypatch.setattr(workers, "make_pool", lambda *arguments, **options: scripted)
         settings = msgspec.structs.replace(SETTINGS, calibration=calibration)
         return run_study(study, tmp_path / "out", settings, others.get("watcher", lambda progress: None))
 

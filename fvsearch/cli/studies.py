@@ -54,8 +54,9 @@ def run(
         print_renderable(dry_run_table(defined, calibration))
         return
     from fvsearch.progress import watch
-    from fvsearch.search import RunSettings, run_study
+    from fvsearch.search import run_study
     from fvsearch.units import parse_duration
+    from fvsearch.workers import RunSettings
 
     run_settings = RunSettings(
         backend=set_backend(backend),

@@ -1,7 +1,8 @@
 """The ledger: the one record of a study's trials, kept on an Optuna storage in the study's folder.
 
-A row is a dispatched arch, from its start to its end; what an engine suggested and was refused is not here. A trial's whole record is one
-JSON attribute beside Optuna's own params, values, state and constraints, so that Optuna's tools can read the study too.
+A row is a dispatched arch, from its start to its end; what an engine suggested and was refused is not here. Optuna's tools read the study
+too: its params, values, states, constraints and a few user attributes are theirs to show. Whole records are system attributes beside them,
+which optuna-dashboard does not show.
 """
 
 import contextlib
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from fvsearch.budgets import is_met
 from fvsearch.calibration import Predictions
 from fvsearch.errors import ConfigError
 from fvsearch.files import write_atomically
@@ -31,6 +33,12 @@ LEDGER_FILE = "ledger.db"
 
 _TRIAL, _ANCHOR, _QUIET, _INVOCATIONS = "fvsearch:trial", "fvsearch:anchor", "fvsearch:quiet", "fvsearch:invocations"
 _PREDICTIONS = "fvsearch:predictions"
+
+_METRIC_NAMES = "study:metric_names"
+"""Where Optuna keeps what Study.set_metric_names is given."""
+
+UNITS = {"memory": "memory (bytes)", "throughput": "throughput (images/s)", "macs": "macs per image"}
+"""Of objectives, as Optuna's tools name their values: these have no room for a unit beside each number."""
 
 
 class Ledger:
@@ -85,7 +93,10 @@ class Ledger:
             storage = RDBStorage(f"sqlite:///{(folder / LEDGER_FILE).resolve()}")
             with contextlib.suppress(optuna.exceptions.DuplicatedStudyError):
                 storage.create_new_study(directions, study.name)
-            return cls(folder, study, storage, storage.get_study_id_from_name(study.name))
+            study_id = storage.get_study_id_from_name(study.name)
+            if _METRIC_NAMES not in storage.get_study_system_attrs(study_id):
+                storage.set_study_system_attr(study_id, _METRIC_NAMES, [UNITS.get(o.name, o.name) for o in study.objectives])
+            return cls(folder, study, storage, study_id)
         except (KeyError, RuntimeError, optuna.exceptions.OptunaError, _database_error()) as error:
             raise ConfigError(f"{folder / LEDGER_FILE} is no ledger of the study {study.name!r}: {_first_line(error)}") from None
 
@@ -101,7 +112,8 @@ class Ledger:
             state=optuna.trial.TrialState.RUNNING,
             params=dict(record.params),
             distributions=self._distributions(record.params),
-            user_attrs={_TRIAL: msgspec.to_builtins(record), "layout": record.layout},
+            user_attrs={"layout": record.layout} | {f"predicted {UNITS.get(name, name)}": cost for name, cost in record.predicted.items()},
+            system_attrs={_TRIAL: msgspec.to_builtins(record)},
         )
         trial_id = self._storage.create_new_trial(self._study_id, template)
         return msgspec.structs.replace(record, number=self._storage.get_trial_number_from_id(trial_id))
@@ -111,11 +123,15 @@ class Ledger:
         from optuna.trial import TrialState
 
         trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, record.number)
-        self._storage.set_trial_user_attr(trial_id, _TRIAL, msgspec.to_builtins(record))
+        self._storage.set_trial_system_attr(trial_id, _TRIAL, msgspec.to_builtins(record))
         self._storage.set_trial_state_values(trial_id, TrialState.WAITING if record.state == "paused" else TrialState.RUNNING)
 
     def finish(self, record: TrialRecord) -> None:
-        """Enter a trial's end; entering the same end again changes nothing."""
+        """Enter a trial's end; entering the same end again changes nothing.
+
+        What was trained over budget (the baseline may be) is not COMPLETE to Optuna, though its values are kept: optuna-dashboard looks for
+        the best among all that are, whatever their constraints.
+        """
         from optuna.trial import TrialState
 
         states = {
@@ -128,11 +144,14 @@ class Ledger:
         if self._storage.get_trial(trial_id).state.is_finished():
             return
         # The record first, the state last: a kill in between leaves a running trial whose record is complete, and `finish` again ends it.
-        self._storage.set_trial_user_attr(trial_id, _TRIAL, msgspec.to_builtins(record))
-        # Optuna's samplers read one constraint a key; optuna-dashboard reads the older list.
+        self._storage.set_trial_system_attr(trial_id, _TRIAL, msgspec.to_builtins(record))
+        if record.reason:
+            self._storage.set_trial_user_attr(trial_id, "reason", record.reason)
+        # Optuna's samplers read one constraint a key; optuna-dashboard reads the older list, and Optuna itself both.
         self._storage.set_trial_system_attr(trial_id, "constraints", list(record.constraints.values()))
         values = [record.values[o.name] for o in self.study.objectives] if record.state == "completed" else None
-        self._storage.set_trial_state_values(trial_id, states[record.state], values)
+        state = states[record.state] if is_met(record.constraints) else TrialState.PRUNED
+        self._storage.set_trial_state_values(trial_id, state, values)
 
     def anchor(self) -> Anchor | None:
         """The baseline's costs on this device, if they were taken."""
@@ -180,7 +199,7 @@ class Ledger:
         self._storage.remove_session()
 
     def _record(self, trial: "FrozenTrial") -> TrialRecord:
-        record = msgspec.convert(trial.user_attrs[_TRIAL], TrialRecord)
+        record = msgspec.convert(trial.system_attrs[_TRIAL], TrialRecord)
         return msgspec.structs.replace(record, number=trial.number)
 
     def _distributions(self, params: Params) -> dict[str, Any]:
@@ -191,12 +210,17 @@ class Ledger:
 
     def read(self, key: str, kind: Any) -> Any:
         """What is entered under a key beside the trials, as a record of this kind; none where nothing is."""
-        attrs = self._storage.get_study_user_attrs(self._study_id)
+        attrs = self._storage.get_study_system_attrs(self._study_id)
         return msgspec.convert(attrs[key], kind, strict=False) if key in attrs else None
+
+    def read_all(self, prefix: str, kind: Any) -> dict[str, Any]:
+        """All that is entered beside the trials under keys that begin so, by key, each as a record of this kind."""
+        attrs = self._storage.get_study_system_attrs(self._study_id)
+        return {key: msgspec.convert(attrs[key], kind, strict=False) for key in sorted(attrs) if key.startswith(prefix)}
 
     def write(self, key: str, value: Any) -> None:
         """Enter a value under a key beside the trials, in place of what stood there; it is whole or not there after a kill."""
-        self._storage.set_study_user_attr(self._study_id, key, msgspec.to_builtins(value, str_keys=True))
+        self._storage.set_study_system_attr(self._study_id, key, msgspec.to_builtins(value, str_keys=True))
 
 
 def _require_same(old: Study, new: Study, folder: Path) -> None:
