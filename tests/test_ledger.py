@@ -60,7 +60,7 @@ def test_an_end_that_was_cut_short_is_settled(ledger: Ledger) -> None:
     record = ledger.start(started())
     # What a kill leaves between the record and the state.
     trial_id = ledger._storage.get_trial_id_from_study_id_trial_number(ledger._study_id, 0)
-    ledger._storage.set_trial_user_attr(trial_id, "fvsearch:trial", msgspec.to_builtins(completed(record)))
+    ledger._storage.set_trial_system_attr(trial_id, "fvsearch:trial", msgspec.to_builtins(completed(record)))
     ledger.settle()
     assert ledger._storage.get_trial(trial_id).state.name == "COMPLETE"
     assert ledger.trials() == (completed(record),)
@@ -72,7 +72,7 @@ def test_optuna_reads_the_study(ledger: Ledger) -> None:
     records = [ledger.start(started(depth)) for depth in (1, 2, 3, 4)]
     ledger.finish(completed(records[0]))
     ledger.finish(msgspec.structs.replace(records[1], state="infeasible", constraints={"memory": 0.3}))
-    ledger.finish(msgspec.structs.replace(records[2], state="failed", reason="loss became NaN"))
+    ledger.finish(msgspec.structs.replace(records[2], state="failed", reason="loss became NaN", constraints={"memory": 0.3}))
     study = optuna.load_study(study_name="quickstart", storage=f"sqlite:///{ledger.folder}/ledger.db")
     assert [direction.name for direction in study.directions] == ["MAXIMIZE", "MINIMIZE"]
     assert [trial.state.name for trial in study.trials] == ["COMPLETE", "PRUNED", "FAIL", "RUNNING"]
@@ -80,6 +80,30 @@ def test_optuna_reads_the_study(ledger: Ledger) -> None:
     assert study.trials[0].params == records[0].params
     assert [trial.system_attrs.get("constraints") for trial in study.trials[:2]] == [[-0.25], [0.3]]
     assert study.best_trials == [study.trials[0]]
+    assert study.metric_names == ["top1", "memory (bytes)"]
+    assert study.trials[0].user_attrs["layout"] == records[0].layout
+    assert study.trials[0].user_attrs["predicted throughput (images/s)"] == 900.0
+    assert study.trials[2].user_attrs["reason"] == "loss became NaN"
+
+
+def test_what_was_trained_over_budget_is_not_complete_to_optuna(ledger: Ledger) -> None:
+    import optuna
+
+    over = msgspec.structs.replace(completed(ledger.start(started())), constraints={"memory": 0.1})
+    ledger.finish(over)
+    (trial,) = optuna.load_study(study_name="quickstart", storage=f"sqlite:///{ledger.folder}/ledger.db").trials
+    assert (trial.state.name, trial.values, trial.constraints) == ("PRUNED", [0.9, 1.1e7], {"0": 0.1})
+    assert ledger.trials() == (over,)
+
+
+def test_a_paused_trial_waits_and_goes_on(ledger: Ledger) -> None:
+    record = ledger.start(started())
+    paused = msgspec.structs.replace(completed(record), state="paused", target=1)
+    ledger.update(paused)
+    assert ledger._storage.get_all_trials(ledger._study_id)[0].state.name == "WAITING"
+    assert ledger.trials() == (paused,)
+    ledger.update(msgspec.structs.replace(paused, state="running"))
+    assert ledger._storage.get_all_trials(ledger._study_id)[0].state.name == "RUNNING"
 
 
 def test_outcomes_are_what_engines_are_told(ledger: Ledger) -> None:

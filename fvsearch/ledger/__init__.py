@@ -135,7 +135,7 @@ class Ledger:
         from optuna.trial import TrialState
 
         states = {
-            "completed": TrialState.COMPLETE,
+            "completed": TrialState.COMPLETE if is_met(record.constraints) else TrialState.PRUNED,
             "failed": TrialState.FAIL,
             "infeasible": TrialState.PRUNED,
             "stopped": TrialState.PRUNED,
@@ -150,8 +150,7 @@ class Ledger:
         # Optuna's samplers read one constraint a key; optuna-dashboard reads the older list, and Optuna itself both.
         self._storage.set_trial_system_attr(trial_id, "constraints", list(record.constraints.values()))
         values = [record.values[o.name] for o in self.study.objectives] if record.state == "completed" else None
-        state = states[record.state] if is_met(record.constraints) else TrialState.PRUNED
-        self._storage.set_trial_state_values(trial_id, state, values)
+        self._storage.set_trial_state_values(trial_id, states[record.state], values)
 
     def anchor(self) -> Anchor | None:
         """The baseline's costs on this device, if they were taken."""
