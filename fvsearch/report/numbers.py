@@ -13,10 +13,10 @@ from fvsearch.arch import Arch
 from fvsearch.ledger import Ledger, TrialRecord
 from fvsearch.records import Record
 from fvsearch.report.facts import Bill, Facts, read_bill, read_facts
-from fvsearch.volume import Hypervolume, hypervolume
 from fvsearch.space import Params
 from fvsearch.standing import Place, Standing, ledger_standings, minimised
 from fvsearch.study import LEARNED, Study
+from fvsearch.volume import Hypervolume, hypervolume
 
 Pick = Literal["knee", "best", "fastest", "smallest"]
 PICKS: tuple[Pick, ...] = get_args(Pick)

@@ -78,7 +78,6 @@ def render(summary: Summary) -> str:
         others=[o.name for o in summary.facts.objectives if o.name not in (summary.learned, "memory", "throughput")],
         counts=[(PLACE_WORDS[place], summary.counts[place]) for place in PLACES if summary.counts[place]],
         bill=_bill(summary),
-        reference=", ".join(f"{words.NAMES[name]} {words.objective(name, value)}" for name, value in summary.hypervolume.reference.items()),
         folder=shlex.quote(summary.facts.folder),
         # graph_objects leaves what is None out, and plotly.js fills it in.
         figures={name: figure.to_plotly_json() for name, figure in figures.items() if figure.data},

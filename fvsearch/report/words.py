@@ -1,7 +1,9 @@
 """How a study reads: names of things, costs with their ratio, and the sentence that says what was found."""
 
 from fvsearch.report.numbers import Quantity, Row, Summary
+from fvsearch.study import LEARNED
 from fvsearch.units import show_bytes, show_count, show_throughput
+from fvsearch.volume import Reference
 
 NAMES = {
     "top1": "validation top-1",
@@ -58,6 +60,25 @@ def with_ratio(name: str, value: float | None, times: float | None) -> str:
     if value is None:
         return NONE
     return f"{objective(name, value)} ({ratio(times)})" if times is not None else objective(name, value)
+
+
+ORIGINS = {
+    "chance": "chance level",
+    "budget": "the budget’s limit",
+    "space": "the worst of the space by formula",
+    "list": "the worst of the list by formula",
+    "other": "the other study’s",
+}
+"""Where a coordinate of the reference point is from."""
+
+
+def reference_point(reference: Reference) -> str:
+    """Where the hypervolume is measured from, in a sentence."""
+    parts = []
+    for name, value in reference.point.items():
+        at = objective(name, value) if name in LEARNED else f"{ratio(value)} of the baseline’s"
+        parts.append(f"{NAMES[name]} {at} ({ORIGINS[reference.origin[name]]})")
+    return f"It is measured from {', '.join(parts)}, a point that no trial moves."
 
 
 def plural(count: int, word: str) -> str:

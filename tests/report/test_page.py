@@ -159,7 +159,7 @@ def test_the_facts_of_the_study_are_told(fact: str, reader: Reader) -> None:
 
 
 def test_the_reference_point_is_stated(reader: Reader) -> None:
-    assert "10% worse (validation top-1 80.1%, memory 11.0 MiB)" in reader.text
+    assert "measured from validation top-1 10.0% (chance level), memory 1.00x of the baseline’s (the budget’s limit)" in reader.text
     assert "compares within this report only" in reader.text
 
 
