@@ -48,7 +48,8 @@ def reference(study: Study) -> Reference:
     better to have more of, such as throughput, stands at its limit or smallest multiple instead. A trial that is no better than the point
     in some objective wins nothing. Takes some ten milliseconds for each cost without a relative limit: keep it where it is asked for often.
     """
-    point, origin = {}, {}
+    point: dict[str, float] = {}
+    origin: dict[str, str] = {}
     predictor = Predictor(study)
     for objective in study.objectives:
         name = objective.name
