@@ -2,16 +2,20 @@
 
 A space is flat: a fixed number of stages; from stage 1 on, depth 0 ends the encoder. What an arch does not use (the choices of a
 stage after its end, the pooling of a boundary of stride 1) is inactive: it takes its domain's first choice and does not count.
+
+Rules leave some of that product out. Flat params that break one are repaired, so whoever proposes params need not know the rules.
 """
 
-import itertools
+import functools
 import random
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fvsearch.arch import Activation, Arch, Pooling, Stage
 from fvsearch.errors import ConfigError
+from fvsearch.members import Choices, Chosen, Member, Members
 from fvsearch.records import Record, require_at_least, suggest
+from fvsearch.rules import Rules
 
 Param = int | str | bool
 Params = dict[str, Param]
@@ -48,7 +52,7 @@ class StageSpace(Record, frozen=True, kw_only=True):
         return {name: _choices(getattr(self, name)) for name in self.__struct_fields__}
 
 
-class Space(Record, frozen=True, kw_only=True):
+class Space(Record, frozen=True, kw_only=True, cache_hash=True):
     """A set of Archs.
 
     Attributes:
@@ -60,6 +64,7 @@ class Space(Record, frozen=True, kw_only=True):
         pool_query_only: As in Arch.
         activation: As in Arch.
         norm_epsilon: As in Arch.
+        rules: What every member keeps; none leaves the whole product of the domains.
     """
 
     name: str
@@ -70,6 +75,7 @@ class Space(Record, frozen=True, kw_only=True):
     pool_query_only: bool | tuple[bool, ...] = True
     activation: Activation = "gelu"
     norm_epsilon: float = 1e-6
+    rules: Rules | None = None
 
     def __post_init__(self) -> None:
         require_at_least(1, self, "head_dim")
@@ -81,6 +87,8 @@ class Space(Record, frozen=True, kw_only=True):
             if len(set(choices)) < len(choices):
                 raise ConfigError(f"a domain's values must differ, but got {list(choices)} at {path}")
             self._check_values(path, choices)
+        if self.rules is not None and not self.size():
+            raise ConfigError(_nothing_left(self, self.rules))
 
     def _check_values(self, path: str, choices: tuple[Param, ...]) -> None:
         first, name = path.startswith("stages.0."), path.rpartition(".")[2]
@@ -113,11 +121,45 @@ class Space(Record, frozen=True, kw_only=True):
         return {path: choices for path, choices in self._all_choices().items() if len(choices) > 1}
 
     def arch(self, params: Mapping[str, Param]) -> Arch:
-        """The arch that the params name; params that are absent take their domain's first choice.
+        """The arch that the params name; params that are absent take their domain's first choice, and what breaks a rule is repaired.
 
         Raises:
             ConfigError: An unknown param, or a value outside its domain.
         """
+        wanted = self._wanted(params)
+        if self.rules is not None:
+            return self._build(_members(self).nearest(wanted))
+        depths = [stage.depth for stage in wanted.stages]
+        end = depths.index(0) if 0 in depths else len(depths)
+        return self._build(wanted._replace(stages=wanted.stages[:end]))
+
+    def repair(self, params: Mapping[str, Param]) -> Params:
+        """The same params where they name a legal arch; else those of a legal arch near it.
+
+        Param by param, in the order patch size, then of each stage depth, width, stride and MLP size: the wanted value if some legal arch
+        has it after the values settled so far, else the nearest such value (of two as near, the smaller). So a stage that is wider than
+        the one before it becomes as wide as that, an MLP is clipped to its bounds, and the last stages give way first: their strides
+        where tokens run out, their depths where there are too many blocks.
+
+        Raises:
+            ConfigError: An unknown param, or a value outside its domain.
+        """
+        wanted = self._wanted(params)
+        if self.rules is None:
+            return dict(params)
+        found = _members(self).nearest(wanted)
+        changed: Params = {"patch_size": found.patch_size}
+        for index, stage in enumerate(found.stages):
+            changed |= {f"stages.{index}.{name}": value for name, value in stage._asdict().items()}
+        if len(found.stages) < len(self.stages):
+            changed[f"stages.{len(found.stages)}.depth"] = 0
+        before = _flat(wanted)
+        if all(before[path] == value for path, value in changed.items()):
+            return dict(params)
+        return {path: changed.get(path, before[path]) for path in self.domains()}
+
+    def _wanted(self, params: Mapping[str, Param]) -> Member:
+        """What the params say, with every stage, also those after the end."""
         choices = self._all_choices()
         values = {path: options[0] for path, options in choices.items()}
         for path, value in params.items():
@@ -126,19 +168,15 @@ class Space(Record, frozen=True, kw_only=True):
             if value not in choices[path]:
                 raise ConfigError(f"a param must be one of {list(choices[path])}, but got {value!r} at {path}")
             values[path] = value
-        stages = []
-        for index in range(len(self.stages)):
-            stage = {name: values[f"stages.{index}.{name}"] for name in StageSpace.__struct_fields__}
-            if stage["depth"] == 0:
-                break
-            stages.append(Stage(num_heads=int(stage["width"]) // self.head_dim, **stage))  # type: ignore[arg-type]
-        return self._whole(int(values["patch_size"]), bool(values["pool_query_only"]), tuple(stages))
+        stages = [Chosen(*(values[f"stages.{i}.{name}"] for name in Chosen._fields)) for i in range(len(self.stages))]  # type: ignore[arg-type]
+        return Member(int(values["patch_size"]), bool(values["pool_query_only"]), tuple(stages))
 
-    def _whole(self, patch_size: int, pool_query_only: bool, stages: tuple[Stage, ...]) -> Arch:
+    def _build(self, member: Member) -> Arch:
+        stages = tuple(_stage(chosen, self.head_dim) for chosen in member.stages)
         return Arch(
-            patch_size=patch_size,
+            patch_size=member.patch_size,
             stages=stages,
-            pool_query_only=pool_query_only,
+            pool_query_only=member.pool_query_only,
             activation=self.activation,
             norm_epsilon=self.norm_epsilon,
         ).canonical()
@@ -147,7 +185,7 @@ class Space(Record, frozen=True, kw_only=True):
         """The searched params of a member; inactive ones take their domain's first choice.
 
         Raises:
-            ConfigError: The arch is not in the space; the message says where it leaves it.
+            ConfigError: The arch is not in the space; the message says where it leaves it, or which rule it breaks.
         """
         arch = arch.canonical()
         if len(arch.stages) > len(self.stages):
@@ -174,6 +212,8 @@ class Space(Record, frozen=True, kw_only=True):
             raise ConfigError(
                 f"the space {self.name!r} fixes activation={self.activation!r}, norm_epsilon={self.norm_epsilon}, and the arch has others"
             )
+        if self.rules is not None and (broken := self.rules.broken(arch.patch_size, arch.stages)):
+            raise ConfigError(f"the space {self.name!r} has the rule {broken}")
         return {path: used.get(path, options[0]) for path, options in self.domains().items()}
 
     def contains(self, arch: Arch) -> bool:
@@ -186,53 +226,63 @@ class Space(Record, frozen=True, kw_only=True):
 
     def size(self) -> int:
         """How many distinct archs the space has; exact, by formula."""
-        unpooled = self._count_stages(0, pooled=False)
-        pooled = self._count_stages(0, pooled=True) - unpooled
-        return len(_choices(self.patch_size)) * (unpooled + pooled * len(_choices(self.pool_query_only)))
-
-    def _count_stages(self, index: int, pooled: bool) -> int:
-        """Distinct stage sequences from `index` on; without `pooled`, only those that never pool."""
-        if index == len(self.stages):
-            return 1
-        choices = self.stages[index].choices()
-        entries = (len(choices["pooling"]) if stride != 1 else 1 for stride in choices["pool_stride"] if pooled or stride == 1)
-        shapes = sum(entries) * len(choices["width"]) * len(choices["mlp_dim"])
-        depths = sum(depth != 0 for depth in choices["depth"])
-        return int(0 in choices["depth"]) + depths * shapes * self._count_stages(index + 1, pooled)
+        return _members(self).size()
 
     def archs(self) -> Iterator[Arch]:
         """Every member once, in a fixed order."""
-        for stages in self._stage_sequences(0):
-            pools = any(stage.pool_stride > 1 for stage in stages)
-            queries = _choices(self.pool_query_only) if pools else (True,)
-            for patch_size, pool_query_only in itertools.product(self.patch_sizes, queries):
-                yield self._whole(patch_size, bool(pool_query_only), stages)
-
-    def _stage_sequences(self, index: int) -> Iterator[tuple[Stage, ...]]:
-        if index == len(self.stages):
-            yield ()
-            return
-        choices = self.stages[index].choices()
-        if 0 in choices["depth"]:
-            yield ()
-        for depth, width, mlp_dim, stride, pooling in itertools.product(*choices.values()):
-            inactive = stride == 1 and pooling != choices["pooling"][0]
-            if depth == 0 or inactive:
-                continue
-            stage = Stage(
-                depth=int(depth),
-                width=int(width),
-                mlp_dim=int(mlp_dim),
-                num_heads=int(width) // self.head_dim,
-                pool_stride=int(stride),
-                pooling="max" if pooling == "max" else "mean",
-            )
-            for rest in self._stage_sequences(index + 1):
-                yield (stage, *rest)
+        return map(self._build, _members(self).members())
 
     def sample(self, rng: random.Random) -> Arch:
-        """A member whose params are drawn independently and uniformly."""
+        """A member whose params are drawn uniformly from all params that name a member: without rules, each independently."""
+        if self.rules is not None:
+            return self._build(_members(self).draw_params(rng))
         return self.arch({path: rng.choice(options) for path, options in self.domains().items()})
+
+    def sample_evenly(self, rng: random.Random) -> Arch:
+        """A member, each as likely as any other; `sample` favours those that many params name, such as archs of few stages."""
+        return self._build(_members(self).draw_arch(rng))
+
+
+@functools.lru_cache(maxsize=16)
+def _members(space: Space) -> Members:
+    """What the space's domains and rules span, counted once."""
+    return _span(space, space.rules or Rules())
+
+
+def _span(space: Space, rules: Rules) -> Members:
+    stages = [Choices(*stage.choices().values()) for stage in space.stages]  # type: ignore[arg-type]
+    return Members(space.patch_sizes, [bool(value) for value in _choices(space.pool_query_only)], stages, rules)
+
+
+def _nothing_left(space: Space, rules: Rules) -> str:
+    """Which rule leaves a space without members."""
+    said = {name: f"`{name}`" if value is True else f"`{name}` = {value}" for name, value in rules.said().items()}
+    for name, law in said.items():
+        if left := _span(space, rules.without(name)).size():
+            return (
+                f"the rule {law} leaves nothing of the space {space.name!r}, and without it there are {left:,} archs; "
+                "loosen it, or widen the domains"
+            )
+    return f"the rules {', '.join(said.values())} leave nothing of the space {space.name!r}; loosen them, or widen the domains"
+
+
+@functools.lru_cache(maxsize=4096)
+def _stage(chosen: Chosen, head_dim: int) -> Stage:
+    return Stage(
+        depth=chosen.depth,
+        width=chosen.width,
+        mlp_dim=chosen.mlp_dim,
+        num_heads=chosen.width // head_dim,
+        pool_stride=chosen.pool_stride,
+        pooling="max" if chosen.pooling == "max" else "mean",
+    )
+
+
+def _flat(member: Member) -> Params:
+    flat: Params = {"patch_size": member.patch_size, "pool_query_only": member.pool_query_only}
+    for index, stage in enumerate(member.stages):
+        flat |= {f"stages.{index}.{name}": value for name, value in stage._asdict().items()}
+    return flat
 
 
 def _choices(domain: Any) -> tuple[Param, ...]:
