@@ -83,6 +83,31 @@ def test_the_front_is_what_no_point_dominates(points):
     assert front(points) == [i for i, p in enumerate(points) if not any(dominates(q, p) for q in points)]
 
 
+def optunas_front(points, directions):
+    """Indices of the best trials of a study whose trials have these values."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(directions=directions)
+    study.add_trials([optuna.trial.create_trial(values=list(point)) for point in points])
+    return sorted(trial.number for trial in study.best_trials)
+
+
+def drawn(rng, dimension, size, values=(0.0, 1.0, 2.0, 3.0, INF, -INF)):
+    """Points with many ties, and infinities where they are among the values."""
+    return [tuple(rng.choice(values) for _ in range(dimension)) for _ in range(size)]
+
+
+@pytest.mark.parametrize("dimension", [2, 3, 4])
+@pytest.mark.parametrize("size", [1, 2, 9])
+def test_the_front_agrees_with_optunas_also_with_ties_and_infinities(dimension, size):
+    rng = random.Random(10 * dimension + size)
+    directions = [rng.choice(["minimize", "maximize"]) for _ in range(dimension)]
+    for _ in range(20):
+        points = drawn(rng, dimension, size)
+        assert front([minimise(point, directions) for point in points]) == optunas_front(points, directions)
+
+
 # hypervolume
 
 
@@ -164,6 +189,21 @@ def test_the_volume_agrees_with_optuna(dimension):
         inside = [p for p in points if max(p) < 1.5]
         expected = compute_hypervolume(numpy.array(inside), numpy.array(reference)) if inside else 0.0
         assert hypervolume(points, reference) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("dimension", [2, 3, 4])
+@pytest.mark.parametrize("values", [(0.0, 1.0, 2.0), (0.0, 1.0, INF), (0.0, 1.0, 2.0, INF, -INF)], ids=["ties", "bad", "good and bad"])
+def test_the_volume_agrees_with_optuna_with_ties_and_infinities(dimension, values):
+    import numpy
+    from optuna._hypervolume import compute_hypervolume
+
+    rng = random.Random(dimension)
+    for size in (1, 2, 5, 12) * 5:
+        points = drawn(rng, dimension, size, values)
+        # Optuna takes no points beyond the reference; at it, they add nothing.
+        inside = [point for point in points if max(point) < 2.0]
+        expected = compute_hypervolume(numpy.array(inside), numpy.full(dimension, 2.0)) if inside else 0.0
+        assert hypervolume(points, (2.0,) * dimension) == pytest.approx(expected)
 
 
 @given(clouds([1, 2, 3], wild), st.randoms(use_true_random=False))
