@@ -202,7 +202,8 @@ def test_the_volume_agrees_with_optuna_with_ties_and_infinities(dimension, value
         points = drawn(rng, dimension, size, values)
         # Optuna takes no points beyond the reference; at it, they add nothing.
         inside = [point for point in points if max(point) < 2.0]
-        expected = compute_hypervolume(numpy.array(inside), numpy.full(dimension, 2.0)) if inside else 0.0
+        with numpy.errstate(invalid="ignore"):  # its inf - inf, which it turns into the volume it is, inf
+            expected = compute_hypervolume(numpy.array(inside), numpy.full(dimension, 2.0)) if inside else 0.0
         assert hypervolume(points, (2.0,) * dimension) == pytest.approx(expected)
 
 
