@@ -5,7 +5,7 @@ from collections import defaultdict
 
 from fvsearch.arch import Arch
 from fvsearch.budgets import is_met
-from fvsearch.engines.base import Done, Engine, Infeasible, Outcome, Suggestion, Wait
+from fvsearch.engines.base import Done, Engine, Infeasible, Outcome, Stopped, Suggestion, Wait
 from fvsearch.feasibility import Predictor, spread_over_memory, unseen_feasible
 from fvsearch.records import Record
 from fvsearch.space import Params
@@ -16,15 +16,17 @@ MAX_REFUSALS = 200
 
 
 class Candidate(Record, frozen=True, kw_only=True):
-    """An arch that may be trained: within budget as predicted, and new.
+    """An arch that may be trained: within budget as predicted, and new, or paused before the epochs that its engine now asks for.
 
     Attributes:
         predicted: As Predictor.costs.
+        epochs: To train it for; none is to the end.
     """
 
     params: Params
     arch: Arch
     predicted: dict[str, float]
+    epochs: int | None = None
 
 
 class Screen:
@@ -47,7 +49,7 @@ class Screen:
 
     def dispatch(self, arch: Arch) -> None:
         """Remember that an arch is being evaluated."""
-        self._outcomes.setdefault(arch.arch_hash, None)
+        self._outcomes[arch.arch_hash] = None
 
     def tell(self, params: Params, arch: Arch, outcome: Outcome) -> None:
         """Pass an evaluated arch's outcome on to the engine, also for every time it was suggested again meanwhile."""
@@ -67,16 +69,16 @@ class Screen:
                 return suggestion
             arch = self._arch(suggestion.params)
             key = arch.arch_hash
-            if key in self._outcomes:
+            predicted = self._predictor.costs(arch)
+            if key in self._outcomes and not _goes_on(suggestion, self._outcomes[key]):
                 self._tell_again(key, suggestion.params)
                 continue
-            predicted = self._predictor.costs(arch)
             broken = self._predictor.violations(predicted)
-            if not is_met(broken):
+            if key not in self._outcomes and not is_met(broken):
                 self.refused += 1
                 self._engine.tell(suggestion.params, Infeasible(constraints=broken))
                 continue
-            return Candidate(params=suggestion.params, arch=arch, predicted=predicted)
+            return Candidate(params=suggestion.params, arch=arch, predicted=predicted, epochs=suggestion.epochs)
         return self._draw()
 
     def _arch(self, params: Params) -> Arch:
@@ -103,3 +105,8 @@ class Screen:
     def _candidate(self, arch: Arch) -> Candidate:
         params: Params = self._study.space.params(arch) if self._study.space else {"index": self._study.engine.archs.index(arch)}
         return Candidate(params=params, arch=arch, predicted=self._predictor.costs(arch))
+
+
+def _goes_on(suggestion: Suggestion, outcome: Outcome | None) -> bool:
+    """Whether an engine that spends epochs by its own rule asks for more of a paused arch."""
+    return isinstance(outcome, Stopped) and suggestion.epochs is not None and suggestion.epochs > outcome.epochs

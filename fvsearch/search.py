@@ -23,46 +23,19 @@ from fvsearch.ledger import Invocation, Ledger, QuietPass, TrialRecord, now
 from fvsearch.measuring import MeasureRequest, measure_anchor, measure_throughputs
 from fvsearch.meters.measured import Anchor
 from fvsearch.pools import Pool, WorkerDied
-from fvsearch.records import Record
 from fvsearch.screening import Candidate, Screen
 from fvsearch.space import Params
 from fvsearch.standing import front, standings
 from fvsearch.study import Study
 from fvsearch.training.segment import SegmentResult, run_segment
 from fvsearch.trials import asked_again, failed, new_trial, next_segment, with_result
+from fvsearch.watching import DONE, Progress, Watcher, kept
 from fvsearch.workers import MAX_DEATHS, RunSettings, as_sentence, open_pool
 
 M = TypeVar("M")
 
 MEASURE_SECONDS = 2.0
 """Time for measuring one arch's throughput, compile excluded."""
-
-
-class Progress(Record, frozen=True, kw_only=True):
-    """Where a search is.
-
-    Attributes:
-        activity: What is going on, in a few words.
-        done: Trials evaluated to an end.
-        total: Trials asked for.
-        running: Trials being evaluated.
-        refused: Suggestions over budget as predicted, since this start.
-        on_front: Trials on the front.
-        ended: The trial that has just ended, if this is why progress is told.
-        predictions: What predictions rest on, in a line; empty before that is settled.
-    """
-
-    activity: str
-    done: int
-    total: int
-    running: tuple[TrialRecord, ...] = ()
-    refused: int = 0
-    on_front: int = 0
-    ended: TrialRecord | None = None
-    predictions: str = ""
-
-
-Watcher = Callable[[Progress], None]
 
 
 def run_study(study: Study, folder: Path, settings: RunSettings, watcher: Watcher = lambda progress: None) -> Ledger:
@@ -88,7 +61,7 @@ def run_study(study: Study, folder: Path, settings: RunSettings, watcher: Watche
     with locked_folder(folder, patience=0.0):
         ledger = Ledger.create(folder, study)
         _require_backend(ledger, settings.backend)
-        _Search(ledger, settings, watcher).run()
+        _Search(ledger, settings, kept(folder, watcher)).run()
     return ledger
 
 
@@ -144,7 +117,7 @@ class _Search:
                 self._search(pool, self.screen)
         self._quiet_pass()
         self._bill()
-        self._tell_progress("done")
+        self._tell_progress(DONE)
 
     def _alone(self, measure: Callable[[MeasureRequest], M], archs: tuple[Arch, ...], what: str) -> M:
         """Measure archs in one worker that has the device to itself.

@@ -1,4 +1,4 @@
-"""Where each trial stands: on the front, dominated, over budget as measured, failed or running."""
+"""Where each trial stands: on the front, dominated, over budget as measured, stopped, failed or running."""
 
 from typing import Literal
 
@@ -11,14 +11,15 @@ from fvsearch.meters.measured import Anchor, Interval
 from fvsearch.records import Record
 from fvsearch.study import Study
 
-Place = Literal["front", "dominated", "infeasible", "failed", "running"]
+Place = Literal["front", "dominated", "infeasible", "stopped", "failed", "running"]
 
 
 class Standing(Record, frozen=True, kw_only=True):
     """A trial and what is known of it by now.
 
     Attributes:
-        place: "infeasible" is over budget as measured, in its trial or in the quiet pass.
+        place: "infeasible" is over budget as measured, in its trial or in the quiet pass; "stopped" was not trained to the end, so it is on
+            no front whatever its values.
         values: By objective; throughput as measured in the quiet pass, where it was.
         constraints: By budget, with measured throughput where there is one.
         throughput: As measured in the quiet pass, in images/s.
@@ -34,6 +35,11 @@ class Standing(Record, frozen=True, kw_only=True):
     def number(self) -> int:
         """Of the trial."""
         return self.trial.number
+
+
+def turned(study: Study, name: str, value: float) -> float:
+    """An objective's value, turned so that less is better."""
+    return -value if any(o.name == name and o.direction == "maximize" for o in study.objectives) else value
 
 
 def minimised(study: Study, values: dict[str, float]) -> tuple[float, ...]:
@@ -75,8 +81,10 @@ def _known(study: Study, trial: TrialRecord, anchor: Anchor | None, quiet: Quiet
     place: Place = "dominated"
     if trial.state == "running":
         place = "running"
-    elif trial.state in ("failed", "stopped"):
+    elif trial.state == "failed":
         place = "failed"
+    elif trial.state in ("stopped", "paused"):
+        place = "stopped"
     elif trial.state == "infeasible" or not is_met(constraints):
         place = "infeasible"
     return Standing(trial=trial, place=place, values=values, constraints=constraints, throughput=measured)

@@ -250,6 +250,8 @@ class Study(Record, frozen=True, kw_only=True):
             )
         if len(set(names)) < len(names):
             raise ConfigError(f"`objectives` must differ, but got {names}")
+        if self.early_stopping and (self.engine.name, self.engine.oracle) == ("keras_tuner", "hyperband"):
+            raise ConfigError('`early_stopping` must be left out with the oracle "hyperband", which says itself how far an arch is trained')
         scalar = self.engine.scalar
         if scalar is not None and scalar not in names:
             raise ConfigError(f"`scalar` must be one of the objectives {names}, but got {scalar!r} at engine")
@@ -258,6 +260,21 @@ class Study(Record, frozen=True, kw_only=True):
         if self.space is not None:
             for patch_size in self.space.patch_sizes:
                 require_patches(patch_size, self.data)
+            self._require_fitting(self.space)
+
+    def _require_fitting(self, space: Space) -> None:
+        """The laws between a space and the rest of the study."""
+        rules = space.rules
+        if rules is not None and rules.image_size is not None and rules.edges != self.data.image_shape[:2]:
+            raise ConfigError(
+                f"`image_size` of the space's rules must be the data's, {self.data.image_size}, but got {rules.image_size} at space.rules; "
+                "leave it out"
+            )
+        for index, arch in enumerate(self.listed_starts):
+            try:
+                space.params(arch)
+            except ConfigError as error:
+                raise ConfigError(f"{error} at engine.warm_start[{index}]") from None
 
     @property
     def listed_starts(self) -> tuple[Arch, ...]:

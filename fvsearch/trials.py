@@ -2,6 +2,7 @@
 
 import math
 import statistics
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -9,8 +10,9 @@ import msgspec
 from fvsearch.budgets import allowed, violations
 from fvsearch.feasibility import Predictor
 from fvsearch.layout import format_layout
-from fvsearch.ledger import Repeat, TrialRecord, now
+from fvsearch.ledger import Repeat, State, TrialRecord, now
 from fvsearch.meters.measured import Anchor
+from fvsearch.rungs import judge
 from fvsearch.screening import Candidate
 from fvsearch.study import LEARNED, Study
 from fvsearch.training.segment import Segment, SegmentResult, derive_seed
@@ -25,14 +27,26 @@ def new_trial(study: Study, candidate: Candidate, backend: str) -> TrialRecord:
         layout=format_layout(arch, study.data.image_shape[:2]),
         arch_hash=arch.arch_hash,
         predicted=candidate.predicted,
+        target=candidate.epochs,
         backend=backend,
         started=now(),
     )
 
 
+def asked_again(record: TrialRecord, epochs: int | None) -> TrialRecord:
+    """The record of a paused trial that its engine wants trained further: up to `epochs`, or to the end."""
+    return msgspec.structs.replace(record, state="running", target=epochs, ended="")
+
+
 def next_segment(study: Study, record: TrialRecord, anchor: Anchor, folder: Path) -> Segment:
-    """The training of a trial's next repeat; what it leaves is kept under the study's folder."""
-    repeat = len(record.repeats)
+    """What is to be trained next of a trial: its first repeat as far as the next rung, or a whole further repeat.
+
+    What a repeat leaves is kept under the study's folder. Only first repeats have rungs and targets: an arch that passed them is worth
+    the others.
+    """
+    done = record.epochs_done % study.recipe.epochs
+    repeat = len(record.repeats) - (done > 0)
+    stops = (*study.rung_epochs, record.target or study.recipe.epochs) if repeat == 0 else ()
     # The baseline is what others are compared with, also where the budget is below it.
     limit = None if record.is_baseline else study.budget.limits().get("memory")
     return Segment(
@@ -40,7 +54,8 @@ def next_segment(study: Study, record: TrialRecord, anchor: Anchor, folder: Path
         data=study.data,
         recipe=study.recipe,
         seed=derive_seed(study.seed, record.arch_hash, repeat),
-        to_epoch=study.recipe.epochs,
+        from_epoch=done,
+        to_epoch=min((epochs for epochs in stops if epochs > done), default=study.recipe.epochs),
         folder=str(folder / "trials" / f"{record.number:04d}" / f"repeat{repeat}"),
         max_memory=allowed("memory", limit, {"memory": anchor.memory}) if limit else None,
         phase=study.budget.phase,
@@ -48,29 +63,56 @@ def next_segment(study: Study, record: TrialRecord, anchor: Anchor, folder: Path
     )
 
 
-def with_result(study: Study, record: TrialRecord, result: SegmentResult, anchor: Anchor, predictor: Predictor) -> TrialRecord:
-    """The record with one more repeat; it stays "running" unless this was the last, or how the repeat ended ends the trial."""
-    repeat = Repeat(
-        seed=derive_seed(study.seed, record.arch_hash, len(record.repeats)),
-        epochs=tuple(msgspec.to_builtins(epoch) for epoch in result.epochs),
-        seconds=result.seconds,
-    )
-    record = msgspec.structs.replace(
-        record,
-        repeats=(*record.repeats, repeat),
-        measured=result.measured or record.measured,
-        memory_source=result.memory_source or record.memory_source,
-        device=result.device,
-        versions=result.versions,
-        reason="; ".join(filter(None, (result.reason, *result.notes))),
-    )
+def with_result(
+    study: Study, record: TrialRecord, result: SegmentResult, anchor: Anchor, predictor: Predictor, others: Iterable[TrialRecord] = ()
+) -> TrialRecord:
+    """The record with one more segment; it stays "running" unless there is nothing left to train, or how this ended ends the trial.
+
+    Args:
+        study: Whose trial.
+        record: As the segment began.
+        result: Of the segment that `next_segment` gave.
+        anchor: The baseline on this device.
+        predictor: Of throughput, for the constraints.
+        others: The study's trials, to judge this one at a rung.
+    """
+    record = _with_epochs(study, record, result)
     if result.status == "failed":
         return failed(record, record.reason)
     if result.status == "over_memory":
         # Where the device ran out, how far over it was is not known: say a whole budget.
         broken = {name: value for name, value in _constraints(study, record, anchor, predictor).items() if value > 0}
         return msgspec.structs.replace(record, state="infeasible", constraints=broken or {"memory": 1.0}, ended=now())
-    return _completed(study, record, anchor, predictor) if len(record.repeats) == study.repeats else record
+    done = record.epochs_done
+    if done == study.recipe.epochs:
+        return _valued(study, record, "completed", anchor, predictor) if len(record.repeats) == study.repeats else record
+    if study.early_stopping and done in study.rung_epochs:
+        decision = judge(study, study.early_stopping, record, others)
+        record = msgspec.structs.replace(record, rungs=(*record.rungs, decision))
+        if not decision.goes_on:
+            return _valued(study, record, "stopped", anchor, predictor)
+    return _valued(study, record, "paused", anchor, predictor) if done == record.target else record
+
+
+def _with_epochs(study: Study, record: TrialRecord, result: SegmentResult) -> TrialRecord:
+    """The record with what a segment trained: it goes on with the latest repeat where that is not at its end, else it is the next one."""
+    unfinished = record.epochs_done % study.recipe.epochs > 0
+    before = record.repeats[:-1] if unfinished else record.repeats
+    spent = record.repeats[-1].seconds if unfinished else {}
+    repeat = Repeat(
+        seed=derive_seed(study.seed, record.arch_hash, len(before)),
+        epochs=tuple(msgspec.to_builtins(epoch) for epoch in result.epochs),
+        seconds={name: spent.get(name, 0.0) + result.seconds.get(name, 0.0) for name in spent | result.seconds},
+    )
+    return msgspec.structs.replace(
+        record,
+        repeats=(*before, repeat),
+        measured=result.measured or record.measured,
+        memory_source=result.memory_source or record.memory_source,
+        device=result.device,
+        versions=result.versions,
+        reason="; ".join(filter(None, (result.reason, *result.notes))) or record.reason,
+    )
 
 
 def failed(record: TrialRecord, reason: str) -> TrialRecord:
@@ -78,8 +120,8 @@ def failed(record: TrialRecord, reason: str) -> TrialRecord:
     return msgspec.structs.replace(record, state="failed", reason=reason, ended=now())
 
 
-def _completed(study: Study, record: TrialRecord, anchor: Anchor, predictor: Predictor) -> TrialRecord:
-    """The record of a trial whose every repeat is trained: its values are those of the last epoch, means over the repeats."""
+def _valued(study: Study, record: TrialRecord, state: State, anchor: Anchor, predictor: Predictor) -> TrialRecord:
+    """The record of a trial that is trained as far as it will be: its values are those of the last epoch, means over the repeats."""
     last = [repeat.epochs[-1] for repeat in record.repeats]
     known = record.predicted | record.measured
     values, spread = {}, {}
@@ -91,7 +133,7 @@ def _completed(study: Study, record: TrialRecord, anchor: Anchor, predictor: Pre
         if not math.isfinite(values[name]):
             return failed(record, f"{name} became {values[name]} in the last epoch")
     constraints = _constraints(study, record, anchor, predictor)
-    return msgspec.structs.replace(record, state="completed", values=values, spread=spread, constraints=constraints, ended=now())
+    return msgspec.structs.replace(record, state=state, values=values, spread=spread, constraints=constraints, ended=now())
 
 
 def _constraints(study: Study, record: TrialRecord, anchor: Anchor, predictor: Predictor) -> dict[str, float]:

@@ -25,16 +25,20 @@ class Identity(Record, frozen=True, kw_only=True):
     backend: str
 
 
-def claim_folder(segment: Segment, backend: str) -> list[str]:
-    """Make a folder the segment's training's, or find that it is; what else should be known, as notes.
+def identify(segment: Segment, backend: str) -> Identity:
+    """The training that a segment is part of."""
+    return Identity(arch=segment.arch.canonical(), data=segment.data, recipe=segment.recipe, seed=segment.seed, backend=backend)
+
+
+def claim_folder(folder: Path, wanted: Identity) -> list[str]:
+    """Make a folder a training's, or find that it is; what else should be known, as notes.
 
     A training on another backend is begun anew: its numbers do not go on from here.
 
     Raises:
         ConfigError: The folder holds the training of another arch, data, recipe or seed.
     """
-    path = Path(segment.folder) / "training.json"
-    wanted = Identity(arch=segment.arch.canonical(), data=segment.data, recipe=segment.recipe, seed=segment.seed, backend=backend)
+    path = folder / "training.json"
     notes: list[str] = []
     try:
         found = msgspec.json.decode(path.read_bytes(), type=Identity)
@@ -46,7 +50,7 @@ def claim_folder(segment: Segment, backend: str) -> list[str]:
         place, there, here = _difference(msgspec.to_builtins(found), msgspec.to_builtins(wanted))
         if place != "backend":
             raise ConfigError(
-                f"a folder holds one training, but in {segment.folder} is another: `{place}` is {there!r} there and {here!r} here; "
+                f"a folder holds one training, but in {folder} is another: `{place}` is {there!r} there and {here!r} here; "
                 "give another folder"
             )
         notes.append(f"the folder held a training on {there}: trained from the start")

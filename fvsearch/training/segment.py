@@ -44,7 +44,7 @@ class Segment(Record, frozen=True, kw_only=True):
         from_epoch: Epochs done before; the checkpoint of an earlier segment holds them.
         to_epoch: Epochs done after.
         folder: Of the training, the same for all its segments.
-        max_memory: Bytes; a step measured above them ends the segment before it trains.
+        max_memory: Bytes; a step measured above them ends the training before its first epoch.
         phase: Of which the memory is said.
         cost_batch_size: At which; the recipe's unless said.
     """
@@ -79,7 +79,7 @@ class SegmentResult(Record, frozen=True, kw_only=True):
         reason: Why it did not complete; empty if it did.
         epochs: Of the whole training so far, from epoch 0, not of this segment alone.
         notes: What a reader should know of how it went, such as a broken checkpoint.
-        measured: Costs read from the device: "memory" in bytes.
+        measured: Costs read from the device, by a training's first segment alone: "memory" in bytes.
         memory_source: How it was obtained.
         seconds: Wall time of this process by activity: import, build (data and model), measure, compile (first steps), train. On JAX the
             step is compiled in measure, and training finds it compiled.
@@ -114,8 +114,8 @@ def derive_seed(study_seed: int, arch_hash: str, repeat: int) -> int:
 def run_segment(segment: Segment, on_epoch: OnEpoch | None = None) -> SegmentResult:
     """Train a segment, or go on with it, or answer from disk where it has ended.
 
-    The memory of a step is measured first, where `max_memory` may end it. What goes wrong in the training is a result; what is wrong
-    with the input is an error.
+    The memory of a step is measured before a training's first epoch, where `max_memory` may end it; a later segment measures nothing.
+    What goes wrong in the training is a result; what is wrong with the input is an error.
 
     Args:
         segment: What to train.

@@ -11,8 +11,9 @@ from fvsearch.training.checkpoint import read_checkpoint, save_checkpoint
 from fvsearch.training.device import device_name, set_up_device, versions
 from fvsearch.training.fit import Stopwatch, compile_model, recipe_model, steps_per_epoch, train_epochs
 from fvsearch.training.metrics import MetricsFile
-from fvsearch.training.ownership import claim_folder
+from fvsearch.training.ownership import claim_folder, identify
 from fvsearch.training.segment import Clock, Ended, OnEpoch, Segment, SegmentResult, Status
+from fvsearch.training.warm import WarmModel, keep_warm, take_warm
 from fvsearch.units import show_bytes
 
 
@@ -29,13 +30,14 @@ class Work:
 
     def __init__(self, segment: Segment, clock: Clock) -> None:
         self.segment, self.clock = segment, clock
-        folder = Path(segment.folder)
-        self.metrics = MetricsFile(folder / "metrics.jsonl")
-        self.checkpoint_path = folder / "checkpoint.npz"
-        self.result_path = folder / "result.json"
+        self.folder = Path(segment.folder)
+        self.metrics = MetricsFile(self.folder / "metrics.jsonl")
+        self.checkpoint_path = self.folder / "checkpoint.npz"
+        self.result_path = self.folder / "result.json"
         self.measured: dict[str, float] = {}
         self.memory_source = ""
-        self.notes = claim_folder(segment, keras.backend.backend())
+        self.identity = identify(segment, keras.backend.backend())
+        self.notes = claim_folder(self.folder, self.identity)
 
     def ended(self) -> SegmentResult | None:
         """The result that stands on disk, if this very segment has ended and what it left is whole."""
@@ -57,17 +59,25 @@ class Work:
             TrainingError: The loss is no longer finite.
         """
         segment = self.segment
-        with self.clock.time("build"):
-            splits = load_search_splits(segment.data)
-            model = fresh_model(segment, len(splits.train.labels))
-        # On JAX the meter compiles the very step that training then uses: time that compiling takes, not measuring.
-        with self.clock.time("compile" if keras.backend.backend() == "jax" else "measure"):
-            self._measure(model)
-        memory = self.measured["memory"]
-        if segment.max_memory is not None and memory > segment.max_memory:
-            allowed = show_bytes(segment.max_memory)
-            return self.result("over_memory", f"memory is {show_bytes(memory)} as measured, above the {allowed} allowed")
-        self._train(model, splits, range(self._resume(model), segment.to_epoch), on_epoch)
+        warm = take_warm(self.folder, self.identity, segment.from_epoch)
+        if warm is not None and len(self.metrics.read()) == segment.from_epoch:
+            model, splits, done = warm.model, warm.splits, segment.from_epoch
+        else:
+            with self.clock.time("build"):
+                splits = load_search_splits(segment.data)
+                model = fresh_model(segment, len(splits.train.labels))
+            if segment.from_epoch == 0:
+                # On JAX the meter compiles the very step that training then uses: time that compiling takes, not measuring.
+                with self.clock.time("compile" if keras.backend.backend() == "jax" else "measure"):
+                    self._measure(model)
+                memory = self.measured["memory"]
+                if segment.max_memory is not None and memory > segment.max_memory:
+                    allowed = show_bytes(segment.max_memory)
+                    return self.result("over_memory", f"memory is {show_bytes(memory)} as measured, above the {allowed} allowed")
+            done = self._resume(model)
+        self._train(model, splits, range(done, segment.to_epoch), on_epoch)
+        if segment.to_epoch < segment.recipe.epochs:
+            keep_warm(WarmModel(self.folder, self.identity, segment.to_epoch, model, splits))
         return self.result("completed")
 
     def result(self, status: Status, reason: str = "") -> SegmentResult:

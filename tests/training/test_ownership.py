@@ -9,21 +9,25 @@ from trainings import ARCH, RECIPE, segment_in
 
 from fvsearch.arch import Stage
 from fvsearch.errors import ConfigError
-from fvsearch.training.ownership import claim_folder
+from fvsearch.training.ownership import claim_folder, identify
 
 DEEPER = msgspec.structs.replace(ARCH, stages=(Stage(depth=2, width=16, mlp_dim=16, num_heads=2),))
+
+
+def claim(folder: Path, backend: str, **changes: Any) -> list[str]:
+    return claim_folder(folder, identify(segment_in(folder, **changes), backend))
 
 
 @pytest.fixture
 def claimed(tmp_path: Path) -> Path:
     """The folder of a training on jax, with a file of its state."""
-    assert claim_folder(segment_in(tmp_path), "jax") == []
+    assert claim(tmp_path, "jax") == []
     (tmp_path / "metrics.jsonl").write_text("of the training")
     return tmp_path
 
 
 def test_a_training_finds_its_folder_again(claimed: Path) -> None:
-    assert claim_folder(segment_in(claimed, from_epoch=1, max_memory=5.0), "jax") == []
+    assert claim(claimed, "jax", from_epoch=1, max_memory=5.0) == []
     assert (claimed / "metrics.jsonl").exists()
 
 
@@ -37,22 +41,22 @@ def test_a_training_finds_its_folder_again(claimed: Path) -> None:
 )
 def test_another_training_is_refused_with_the_difference(changes: dict[str, Any], difference: str, claimed: Path) -> None:
     with pytest.raises(ConfigError, match=f"a folder holds one training, but in .* is another: {difference}; give another folder"):
-        claim_folder(segment_in(claimed, **changes), "jax")
+        claim(claimed, "jax", **changes)
     assert (claimed / "metrics.jsonl").exists()
 
 
 def test_an_inactive_choice_is_no_difference(claimed: Path) -> None:
     inactive = msgspec.structs.replace(ARCH, stages=(msgspec.structs.replace(ARCH.stages[0], pooling="max"),))
-    assert claim_folder(segment_in(claimed, arch=inactive), "jax") == []
+    assert claim(claimed, "jax", arch=inactive) == []
 
 
 def test_on_another_backend_the_training_is_begun_anew(claimed: Path) -> None:
-    assert claim_folder(segment_in(claimed), "torch") == ["the folder held a training on jax: trained from the start"]
+    assert claim(claimed, "torch") == ["the folder held a training on jax: trained from the start"]
     assert not (claimed / "metrics.jsonl").exists()
-    assert claim_folder(segment_in(claimed), "torch") == []
+    assert claim(claimed, "torch") == []
 
 
 def test_state_without_an_owner_is_nobodys(claimed: Path) -> None:
     (claimed / "training.json").write_text("{")
-    assert claim_folder(segment_in(claimed), "jax") == []
+    assert claim(claimed, "jax") == []
     assert not (claimed / "metrics.jsonl").exists()

@@ -135,6 +135,25 @@ def test_segment_after_segment_is_the_unbroken_training(whole: Training, first: 
     assert state(begun) == state(whole[0])
 
 
+def test_a_process_goes_on_with_the_model_it_has_in_hand_bit_for_bit(whole: Training, tmp_path: Path) -> None:
+    run_segment(segment_in(tmp_path, to_epoch=2))
+    run_segment(segment_in(tmp_path / "another", to_epoch=1))
+    cold = run_segment(segment_in(tmp_path, from_epoch=2, to_epoch=3))
+    warm = run_segment(segment_in(tmp_path, from_epoch=3))
+    assert "build" in cold.seconds and "build" not in warm.seconds
+    assert (warm.notes, warm.measured) == ((), {})
+    assert numbers(warm) == numbers(whole[1])
+    assert state(tmp_path) == state(whole[0])
+
+
+def test_a_model_in_hand_is_no_use_where_its_folder_was_changed(whole: Training, tmp_path: Path) -> None:
+    run_segment(segment_in(tmp_path, to_epoch=2))
+    (tmp_path / "metrics.jsonl").unlink()
+    result = run_segment(segment_in(tmp_path, from_epoch=2))
+    assert "build" in result.seconds and "trained from the start" in result.notes[0]
+    assert numbers(result) == numbers(whole[1])
+
+
 def test_killed_while_it_writes_it_goes_on_from_its_last_epoch(whole: Training, tmp_path: Path) -> None:
     with pytest.raises(Killed):
         run_segment(segment_in(tmp_path), kill_after(2))
