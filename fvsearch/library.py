@@ -56,14 +56,16 @@ def load_study(source: str, settings: Sequence[str] = ()) -> Study:
             "as those of `fvsearch list studies` do"
         )
     changes = [_read_setting(text) for text in settings]
-    for key, value in changes:
-        if key == "space":
-            content["space"] = value
+    # The data first: a space's rules count tokens at its image size.
+    first = [(key, value) for key, value in changes if key == "space" or key.partition(".")[0] == "data"]
+    for key, value in first:
+        _apply(content, key, value)
     if isinstance(content.get("space"), str):
-        content["space"] = to_builtins(load_space(content["space"], path.parent))
+        content["space"] = _named_space(content["space"], path.parent, content.get("data"))
     for key, value in changes:
-        if key != "space":
+        if (key, value) not in first:
             _apply(content, key, value)
+    _fill_image_size(content.get("space"), content.get("data"))
     _resolve_archs(content, path)
     return from_builtins(content, Study, source=str(path))
 
@@ -90,6 +92,25 @@ def load_arch(source: str, *, patch_size: int = 16, image_size: int | tuple[int,
         f"no arch {source!r}{suggest(source, NAMED_ARCHS)}; "
         "give a layout such as 'B6(197)-6(99)', a name of `fvsearch list archs`, or a TOML file"
     )
+
+
+def _named_space(source: str, beside: Path, data: Any) -> dict[str, Any]:
+    """The table of a space that a study names, checked as it will be used."""
+    path = _locate("spaces", source, beside)
+    table = read_toml(path)
+    # What the space's file says is for the space by itself.
+    if isinstance(rules := table.get("rules"), dict):
+        rules.pop("image_size", None)
+    _fill_image_size(table, data)
+    checked: dict[str, Any] = to_builtins(from_builtins(table, Space, source=str(path)))
+    return checked
+
+
+def _fill_image_size(space: Any, data: Any) -> None:
+    """Where a space's rules count tokens and do not say at which image size, it is the data's."""
+    rules = space.get("rules") if isinstance(space, dict) else None
+    if isinstance(rules, dict) and "min_tokens" in rules and isinstance(data, dict) and "image_size" in data:
+        rules.setdefault("image_size", data["image_size"])
 
 
 def _locate(kind: Kind, source: str, beside: Path | None) -> Path:
@@ -139,7 +160,7 @@ def _step(items: list[Any], step: str, key: str) -> Any:
 
 
 def _resolve_archs(content: dict[str, Any], path: Path) -> None:
-    """Turn the study's baseline and listed archs from layouts and names into tables."""
+    """Turn the study's baseline and the archs that it lists from layouts and names into tables."""
     data = content.get("data")
     image_size = data.get("image_size") if isinstance(data, dict) else None
     size = tuple(image_size) if isinstance(image_size, list) else image_size
@@ -148,8 +169,6 @@ def _resolve_archs(content: dict[str, Any], path: Path) -> None:
     baseline = content.get("baseline")
     if patch_size is None and isinstance(baseline, str) and baseline in NAMED_ARCHS:
         patch_size = NAMED_ARCHS[baseline].patch_size
-    engine = content.get("engine", {})
-    listed = engine.get("archs") if isinstance(engine, dict) else None
 
     def resolve(value: Any, place: str) -> Any:
         if not isinstance(value, str):
@@ -166,5 +185,8 @@ def _resolve_archs(content: dict[str, Any], path: Path) -> None:
 
     if baseline is not None:
         content["baseline"] = resolve(baseline, "baseline")
-    if isinstance(listed, list):
-        engine["archs"] = [resolve(value, f"engine.archs[{index}]") for index, value in enumerate(listed)]
+    for table, key in (("engine", "archs"), ("engine", "warm_start"), ("confirm", "archs")):
+        holder = content.get(table)
+        listed = holder.get(key) if isinstance(holder, dict) else None
+        if isinstance(holder, dict) and isinstance(listed, list):
+            holder[key] = [resolve(value, f"{table}.{key}[{index}]") for index, value in enumerate(listed)]

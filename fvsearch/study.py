@@ -260,19 +260,27 @@ class Study(Record, frozen=True, kw_only=True):
         if self.space is not None:
             for patch_size in self.space.patch_sizes:
                 require_patches(patch_size, self.data)
-            self._require_fitting(self.space)
+            self._require_image_size(self.space)
+        self._require_starts()
 
-    def _require_fitting(self, space: Space) -> None:
-        """The laws between a space and the rest of the study."""
+    def _require_image_size(self, space: Space) -> None:
+        """The law that a space's rules count tokens of the study's images."""
         rules = space.rules
         if rules is not None and rules.image_size is not None and rules.edges != self.data.image_shape[:2]:
             raise ConfigError(
                 f"`image_size` of the space's rules must be the data's, {self.data.image_size}, but got {rules.image_size} at space.rules; "
                 "leave it out"
             )
+
+    def _require_starts(self) -> None:
+        """The law that listed starts are of what is searched."""
+        listed = {arch.arch_hash for arch in self.engine.archs}
         for index, arch in enumerate(self.listed_starts):
             try:
-                space.params(arch)
+                if self.space is not None:
+                    self.space.params(arch)
+                elif arch.arch_hash not in listed:
+                    raise ConfigError("`warm_start` must be of the engine's `archs`, but one is not")
             except ConfigError as error:
                 raise ConfigError(f"{error} at engine.warm_start[{index}]") from None
 

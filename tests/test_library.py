@@ -7,6 +7,7 @@ from fvsearch.errors import ConfigError
 from fvsearch.layout import parse_layout
 from fvsearch.library import load_arch, load_space, load_study, shipped
 from fvsearch.records import to_toml
+from fvsearch.study import Study
 
 
 def test_what_ships_is_found_by_name() -> None:
@@ -97,3 +98,83 @@ def test_a_space_where_a_study_is_wanted_is_refused_with_the_way_out() -> None:
     path = shipped("spaces")["quickstart"]
     with pytest.raises(ConfigError, match=r"toml is a space, and a study is wanted, .* write one with `space = \"quickstart\"`"):
         load_study(str(path))
+
+
+RULED = """
+name = "ruled"
+patch_size = 2
+head_dim = 16
+stages = [
+  { depth = [1, 2], width = [32, 48], mlp_dim = [64, 96] },
+  { depth = [0, 1], width = [32, 48], mlp_dim = [64, 96], pool_stride = [2, 4] },
+]
+[rules]
+min_tokens = 9
+"""
+
+
+def ruled_study(folder: Path, space: str = RULED, *settings: str) -> Study:
+    (folder / "mine.toml").write_text(space)
+    text = shipped("studies")["quickstart"].read_text().replace('space = "quickstart"', 'space = "mine.toml"')
+    (folder / "study.toml").write_text(text)
+    return load_study(str(folder / "study.toml"), settings)
+
+
+@pytest.mark.parametrize("of_the_space", ["", "image_size = 64"])
+def test_a_spaces_rules_count_tokens_at_the_datas_image_size(tmp_path: Path, of_the_space: str) -> None:
+    study = ruled_study(tmp_path, RULED + of_the_space)
+    assert study.space is not None and study.space.rules is not None
+    assert study.space.rules.image_size == 8
+    assert {stage.pool_stride for arch in study.space.archs() for stage in arch.stages} == {1, 2}
+    larger = ruled_study(tmp_path, RULED + of_the_space, "data.image_size=16", "baseline=B2(65, h48, m96, a3)")
+    assert larger.space is not None
+    assert {stage.pool_stride for arch in larger.space.archs() for stage in arch.stages} == {1, 2, 4}
+
+
+def test_a_rule_that_a_setting_makes_counts_at_the_datas_image_size() -> None:
+    study = load_study("quickstart", ["space.rules.min_tokens=9"])
+    assert study.space is not None and study.space.rules is not None
+    assert study.space.rules.image_size == 8
+
+
+def test_rules_at_another_image_size_than_the_datas_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"rules must be the data's, 8, but got 16 at space\.rules; leave it out"):
+        load_study("quickstart", ["space.rules.min_tokens=9", "space.rules.image_size=16"])
+
+
+def test_a_space_by_itself_must_say_where_tokens_are_counted(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text(RULED)
+    with pytest.raises(ConfigError, match=r"`min_tokens` needs the `image_size` .* at rules in .*mine\.toml"):
+        load_space(str(tmp_path / "mine.toml"))
+
+
+def test_a_fault_of_a_named_space_is_told_at_its_own_file(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"unknown key `min_token` \(did you mean 'min_tokens'\?\) at rules in .*mine\.toml"):
+        ruled_study(tmp_path, RULED.replace("min_tokens", "min_token"))
+
+
+def test_listed_starts_are_layouts_and_members() -> None:
+    start = "B2(17, h32, m64, a2)-2(9, h32, m64, a2)"
+    study = load_study("quickstart", [f"engine.warm_start=['{start}']"])
+    assert study.listed_starts == (parse_layout(start, patch_size=2, image_size=8),)
+    outside = "B7(17, h32, m64, a2)"
+    with pytest.raises(ConfigError, match=r"has \[1, 2\] at stages\.0\.depth, but the arch has 7 at engine\.warm_start\[1\]"):
+        load_study("quickstart", [f"engine.warm_start=['{start}', '{outside}']"])
+    with pytest.raises(ConfigError, match=r"at engine\.warm_start\[0\] in"):
+        load_study("quickstart", ["engine.warm_start=['B2(18)']"])
+
+
+def test_listed_starts_of_a_list_are_of_the_list() -> None:
+    assert len(load_study("compression", ["engine.warm_start=['B12(197)']"]).listed_starts) == 1
+    with pytest.raises(ConfigError, match=r"`warm_start` must be of the engine's `archs`, but one is not at engine\.warm_start\[0\]"):
+        load_study("compression", ["engine.warm_start=['B11(197)']"])
+
+
+def test_another_studys_folder_stays_a_name() -> None:
+    assert load_study("quickstart", ["engine.warm_start=runs/old"]).engine.warm_start == "runs/old"
+
+
+def test_archs_to_confirm_are_layouts() -> None:
+    study = load_study("quickstart", ["confirm.archs=['B2(17, h32, m64, a2)']"])
+    assert study.confirm is not None
+    assert study.confirm.archs == (parse_layout("B2(17, h32, m64, a2)", patch_size=2, image_size=8),)
