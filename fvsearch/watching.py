@@ -1,0 +1,142 @@
+"""What a search tells while it works: to its watcher, and in a file of the study's folder to whoever asks from another process."""
+
+import datetime
+import os
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from fvsearch.ledger import TrialRecord, now
+from fvsearch.records import Record
+
+LIVE_FILE = "progress.json"
+
+KEEP_EVERY = 1.0
+"""Seconds between two writings of what has hardly changed."""
+
+STALE = 60.0
+"""Seconds after which a search on another machine, which says nothing any more, is taken for dead."""
+
+
+class Progress(Record, frozen=True, kw_only=True):
+    """Where a search is.
+
+    Attributes:
+        activity: What is going on, in a few words.
+        done: Trials evaluated to an end.
+        total: Trials asked for.
+        running: Trials being evaluated.
+        refused: Suggestions over budget as predicted, since this start.
+        stopped: Trials that a rung stopped, or that are paused.
+        on_front: Trials on the front.
+        hypervolume: Of the feasible trials by now; none where it is not known.
+        seconds_left: Until the last trial ends, as of when the latest ended; none where it is not known.
+        ended: The trial that has just ended, if this is why progress is told.
+        predictions: What predictions rest on, in a line; empty before that is settled.
+        feasible: The size of the space and of what the budget leaves of it, in a line; empty before that is counted.
+    """
+
+    activity: str
+    done: int
+    total: int
+    running: tuple[TrialRecord, ...] = ()
+    refused: int = 0
+    stopped: int = 0
+    on_front: int = 0
+    hypervolume: float | None = None
+    seconds_left: float | None = None
+    ended: TrialRecord | None = None
+    predictions: str = ""
+    feasible: str = ""
+
+
+Watcher = Callable[[Progress], None]
+
+
+class Live(Record, frozen=True, kw_only=True):
+    """What the latest start of a search told last; trials are in the ledger, their epochs in their metrics files.
+
+    Attributes:
+        at: When it was told, ISO 8601, UTC.
+        host, process, born: Of the search: its machine, process number, and when that began, in seconds since 1970.
+        activity, total, refused, hypervolume, seconds_left, feasible: As in Progress.
+    """
+
+    at: str
+    host: str
+    process: int
+    born: float
+    activity: str
+    total: int
+    refused: int
+    hypervolume: float | None
+    seconds_left: float | None
+    feasible: str
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the search came to its end."""
+        return self.activity == DONE
+
+
+DONE = "done"
+"""The activity of a search that has come to its end."""
+
+
+def kept(folder: Path, watcher: Watcher) -> Watcher:
+    """The watcher, with what it is told kept in the study's folder.
+
+    Args:
+        folder: Of the study.
+        watcher: Told as before.
+    """
+    born = _born(os.getpid()) or 0.0
+    said, at = "", 0.0
+
+    def keeper(progress: Progress) -> None:
+        nonlocal said, at
+        if progress.ended or progress.activity != said or time.monotonic() - at > KEEP_EVERY:
+            said, at = progress.activity, time.monotonic()
+            names = ("activity", "total", "refused", "hypervolume", "seconds_left", "feasible")
+            live = Live(
+                at=now(), host=socket.gethostname(), process=os.getpid(), born=born, **{name: getattr(progress, name) for name in names}
+            )
+            # Not worth a wait for the disk: the next one comes in a second, and the ledger holds what must last.
+            draft = folder / f".{LIVE_FILE}.draft"
+            draft.write_bytes(msgspec.json.encode(live))
+            draft.replace(folder / LIVE_FILE)
+        watcher(progress)
+
+    return keeper
+
+
+def read_live(folder: Path) -> Live | None:
+    """What the latest start of the search in a folder told last; none where there is nothing to read."""
+    try:
+        return msgspec.json.decode((folder / LIVE_FILE).read_bytes(), type=Live)
+    except (OSError, msgspec.MsgspecError):
+        return None
+
+
+def is_alive(live: Live) -> bool:
+    """Whether the search that told this still works."""
+    if live.has_ended:
+        return False
+    if live.host == socket.gethostname():
+        return _born(live.process) == live.born
+    told = datetime.datetime.fromisoformat(live.at)
+    return (datetime.datetime.now(datetime.UTC) - told).total_seconds() < STALE
+
+
+def _born(process: int) -> float | None:
+    """When a process began, in seconds since 1970; none where there is no such process, or only what is left of one."""
+    import psutil
+
+    try:
+        found = psutil.Process(process)
+        return None if found.status() == psutil.STATUS_ZOMBIE else float(found.create_time())
+    except psutil.Error:
+        return None

@@ -1,0 +1,74 @@
+"""What a search tells, and what another process may know of it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+from ledgers import TRIALS, record
+
+from fvsearch import watching
+from fvsearch.watching import LIVE_FILE, Live, Progress, is_alive, kept, read_live
+
+SEARCHING = Progress(activity="searching", done=3, total=9, refused=4, stopped=1, on_front=2, hypervolume=0.25, seconds_left=60.0)
+
+
+@pytest.fixture
+def told(tmp_path: Path) -> Live:
+    kept(tmp_path, lambda progress: None)(SEARCHING)
+    live = read_live(tmp_path)
+    assert live is not None
+    return live
+
+
+def test_the_watcher_is_told_everything_and_the_file_holds_the_latest(tmp_path: Path) -> None:
+    heard: list[Progress] = []
+    keeper = kept(tmp_path, heard.append)
+    ended = msgspec.structs.replace(SEARCHING, done=4, refused=7, ended=record(TRIALS[1], 1))
+    for progress in (SEARCHING, ended):
+        keeper(progress)
+    assert heard == [SEARCHING, ended]
+    live = read_live(tmp_path)
+    assert live is not None
+    assert (live.activity, live.total, live.refused, live.hypervolume, live.seconds_left) == ("searching", 9, 7, 0.25, 60.0)
+
+
+def test_the_file_is_not_written_every_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watching, "KEEP_EVERY", 1000.0)
+    keeper = kept(tmp_path, lambda progress: None)
+    keeper(SEARCHING)
+    keeper(msgspec.structs.replace(SEARCHING, refused=5))
+    assert read_live(tmp_path).refused == 4
+    keeper(msgspec.structs.replace(SEARCHING, refused=6, activity="measuring"))
+    assert read_live(tmp_path).refused == 6
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"at": 3}'])
+def test_a_file_that_does_not_read_tells_nothing(content: bytes, tmp_path: Path) -> None:
+    assert read_live(tmp_path) is None
+    (tmp_path / LIVE_FILE).write_bytes(content)
+    assert read_live(tmp_path) is None
+
+
+def test_a_search_is_alive_while_its_process_is(told: Live) -> None:
+    assert told.process == os.getpid()
+    assert is_alive(told)
+    assert not is_alive(msgspec.structs.replace(told, born=told.born - 5)), "another process has its number now"
+    assert not is_alive(msgspec.structs.replace(told, activity="done")), "it came to its end"
+
+
+def test_a_search_that_was_killed_is_not_alive(told: Live) -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        theirs = msgspec.structs.replace(told, process=child.pid, born=watching._born(child.pid))
+        assert is_alive(theirs)
+        child.kill()
+        child.wait()
+        assert not is_alive(theirs)
+
+
+def test_a_search_on_another_machine_is_alive_while_it_tells(told: Live) -> None:
+    elsewhere = msgspec.structs.replace(told, host="elsewhere", born=0.0)
+    assert is_alive(elsewhere)
+    assert not is_alive(msgspec.structs.replace(elsewhere, at="2026-01-02T03:00:00+00:00"))
