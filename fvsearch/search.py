@@ -19,7 +19,7 @@ from fvsearch.errors import ConfigError, RunError
 from fvsearch.feasibility import Predictor, require_feasible
 from fvsearch.files import locked_folder
 from fvsearch.layout import format_layout
-from fvsearch.ledger import Invocation, Ledger, QuietPass, TrialRecord, now
+from fvsearch.ledger import Invocation, Ledger, TrialRecord, now
 from fvsearch.measuring import MeasureRequest, measure_anchor, measure_throughputs
 from fvsearch.meters.measured import Anchor
 from fvsearch.pools import Pool, WorkerDied
@@ -29,6 +29,8 @@ from fvsearch.standing import front, standings
 from fvsearch.study import Study
 from fvsearch.training.segment import SegmentResult, run_segment
 from fvsearch.trials import asked_again, failed, new_trial, next_segment, with_result
+from fvsearch.underway import time_left
+from fvsearch.volume import hypervolume, reference
 from fvsearch.watching import DONE, Progress, Watcher, kept
 from fvsearch.workers import MAX_DEATHS, RunSettings, as_sentence, open_pool
 
@@ -92,6 +94,8 @@ class _Search:
         self.exhausted = False
         self.screen: Screen | None = None
         self.predictions = Predictions()
+        self.reference = reference(self.study)
+        self.progress = Progress(activity="", done=0, total=self.study.trials)
         self.started = time.monotonic()
         self.before = ledger.invocations()
         self.invocation = Invocation(
@@ -253,16 +257,22 @@ class _Search:
         self.ledger.set_invocations((*self.before, self.invocation))
 
     def _tell_progress(self, activity: str, ended: TrialRecord | None = None) -> None:
+        """Tell the watcher; what takes a look at every trial is counted anew only where a trial has ended or another activity begins."""
+        if ended or activity != self.progress.activity:
+            self.progress = msgspec.structs.replace(self._count(), activity=activity, predictions=self.predictions.note)
+        refused = self.screen.refused if self.screen else 0
+        self.watcher(msgspec.structs.replace(self.progress, running=tuple(self.jobs.values()), refused=refused, ended=ended))
+
+    def _count(self) -> Progress:
         records = tuple(self.trials.values())
-        self.watcher(
-            Progress(
-                activity=activity,
-                done=sum(record.state != "running" for record in records),
-                total=self.study.trials,
-                running=tuple(self.jobs.values()),
-                refused=self.screen.refused if self.screen else 0,
-                on_front=len(front(standings(self.study, records, None, QuietPass(throughput={}, seconds=0.0)))),
-                ended=ended,
-                predictions=self.predictions.note,
-            )
+        found = standings(self.study, records, None, self.ledger.quiet_pass())
+        limit = self.settings.time_budget
+        until = None if limit is None else max(0.0, self.started + limit - time.monotonic())
+        return msgspec.structs.replace(
+            self.progress,
+            done=sum(record.state != "running" for record in records),
+            stopped=sum(standing.place == "stopped" for standing in found),
+            on_front=len(front(found)),
+            hypervolume=hypervolume(self.study, found, self.reference).value,
+            seconds_left=time_left(self.study, self.ledger.folder, records, self.settings.workers, until),
         )
