@@ -2,10 +2,12 @@
 
 import random
 from collections import defaultdict
+from collections.abc import Sequence
 
 from fvsearch.arch import Arch
 from fvsearch.budgets import is_met
 from fvsearch.engines.base import Done, Engine, Infeasible, Outcome, Stopped, Suggestion, Wait
+from fvsearch.errors import ConfigError
 from fvsearch.feasibility import Predictor, spread_over_memory, unseen_feasible
 from fvsearch.records import Record
 from fvsearch.space import Params
@@ -32,20 +34,33 @@ class Candidate(Record, frozen=True, kw_only=True):
 class Screen:
     """Asks an engine until it has something worth training.
 
+    A suggestion that breaks a rule of the space is repaired. The engine is told of it under the params that it suggested; whoever trains
+    the arch keeps the params of the repaired one, which is also what the engine is told on resume.
+
+    Args:
+        study: Whose archs and budget.
+        engine: Who proposes.
+        predictor: Of costs.
+        warm_starts: Archs to try first, then the study's own starts.
+
     Attributes:
         refused: Suggestions that were over budget, so far.
         repeated: Suggestions that had been evaluated or dispatched before, so far.
+        skipped: Warm starts that are over budget as predicted, so not tried.
     """
 
-    def __init__(self, study: Study, engine: Engine, predictor: Predictor) -> None:
+    def __init__(self, study: Study, engine: Engine, predictor: Predictor, warm_starts: Sequence[Arch] = ()) -> None:
         self.refused = 0
         self.repeated = 0
+        self.skipped = tuple(arch for arch in warm_starts if not predictor.meets(arch))
         self._study = study
         self._engine = engine
         self._predictor = predictor
         self._outcomes: dict[str, Outcome | None] = {}
         self._repeats: defaultdict[str, list[Params]] = defaultdict(list)
-        self._starts = spread_over_memory(study, predictor, study.engine.starts) if study.engine.starts else []
+        self._suggested: dict[str, Params] = {}
+        spread = spread_over_memory(study, predictor, study.engine.starts) if study.engine.starts else []
+        self._starts = [*(arch for arch in warm_starts if arch not in self.skipped), *spread]
 
     def dispatch(self, arch: Arch) -> None:
         """Remember that an arch is being evaluated."""
@@ -55,11 +70,12 @@ class Screen:
         """Pass an evaluated arch's outcome on to the engine, also for every time it was suggested again meanwhile."""
         key = arch.arch_hash
         self._outcomes[key] = outcome
-        for told in ([params] if params else []) + self._repeats.pop(key, []):
+        suggested = self._suggested.pop(key, params)
+        for told in ([suggested] if suggested else []) + self._repeats.pop(key, []):
             self._engine.tell(told, outcome)
 
     def next(self) -> Candidate | Wait | Done:
-        """The next arch worth training: a start first; Done when the engine has no more, or nothing feasible is left unseen."""
+        """The next arch worth training: starts first; Done when the engine has no more, or nothing feasible is left unseen."""
         for arch in self._starts:
             if arch.arch_hash not in self._outcomes:
                 return self._candidate(arch)
@@ -67,7 +83,7 @@ class Screen:
             suggestion = self._engine.ask()
             if not isinstance(suggestion, Suggestion):
                 return suggestion
-            arch = self._arch(suggestion.params)
+            params, arch = self._resolve(suggestion.params)
             key = arch.arch_hash
             predicted = self._predictor.costs(arch)
             if key in self._outcomes and not _goes_on(suggestion, self._outcomes[key]):
@@ -78,13 +94,17 @@ class Screen:
                 self.refused += 1
                 self._engine.tell(suggestion.params, Infeasible(constraints=broken))
                 continue
-            return Candidate(params=suggestion.params, arch=arch, predicted=predicted, epochs=suggestion.epochs)
+            self._suggested[key] = suggestion.params
+            return Candidate(params=params, arch=arch, predicted=predicted, epochs=suggestion.epochs)
         return self._draw()
 
-    def _arch(self, params: Params) -> Arch:
-        if self._study.space is None:
-            return self._study.engine.archs[int(params["index"])]
-        return self._study.space.arch(params)
+    def _resolve(self, params: Params) -> tuple[Params, Arch]:
+        """What is suggested, repaired where it breaks a rule of the space, and its arch."""
+        space = self._study.space
+        if space is None:
+            return params, self._study.engine.archs[int(params["index"])]
+        params = space.repair(params)
+        return params, space.arch(params)
 
     def _tell_again(self, key: str, params: Params) -> None:
         self.repeated += 1
@@ -103,8 +123,21 @@ class Screen:
         return self._candidate(arch)
 
     def _candidate(self, arch: Arch) -> Candidate:
-        params: Params = self._study.space.params(arch) if self._study.space else {"index": self._study.engine.archs.index(arch)}
-        return Candidate(params=params, arch=arch, predicted=self._predictor.costs(arch))
+        return Candidate(params=params_of(self._study, arch), arch=arch, predicted=self._predictor.costs(arch))
+
+
+def params_of(study: Study, arch: Arch) -> Params:
+    """The params of an arch of the study's space, or its index in the study's list.
+
+    Raises:
+        ConfigError: It is of neither; the message says why.
+    """
+    if study.space is not None:
+        return study.space.params(arch)
+    hashes = [listed.arch_hash for listed in study.engine.archs]
+    if arch.arch_hash not in hashes:
+        raise ConfigError("the arch is not in the study's list")
+    return {"index": hashes.index(arch.arch_hash)}
 
 
 def _goes_on(suggestion: Suggestion, outcome: Outcome | None) -> bool:

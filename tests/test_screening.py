@@ -121,3 +121,69 @@ def test_starts_come_before_the_engine_is_asked_and_once() -> None:
         starts.append(candidate.arch.arch_hash)
     assert len(set(starts)) == 3
     assert found.next().params == SMALL
+
+
+RULES = ("space.rules.widths_never_rise=true", "space.rules.max_mlp_ratio=4")
+RISING = {"stages.0.depth": 1, "stages.0.width": 16, "stages.0.mlp_dim": 128, "stages.1.depth": 1, "stages.1.width": 64}
+"""Two widths that rise, and an MLP of eight times its width."""
+
+
+def test_a_repaired_suggestion_is_trained_under_its_own_params_and_told_under_those_suggested() -> None:
+    engine = Scripted(RISING, SMALL)
+    found = screen(engine, *RULES)
+    candidate = found.next()
+    assert isinstance(candidate, Candidate)
+    assert [(stage.width, stage.mlp_dim) for stage in candidate.arch.stages] == [(16, 64), (16, 32)]
+    space = load_study("quickstart", RULES).space
+    assert space is not None
+    assert space.arch(candidate.params) == candidate.arch
+    assert candidate.params["stages.1.width"] == 16
+    found.dispatch(candidate.arch)
+    found.tell(candidate.params, candidate.arch, DONE)
+    assert engine.told == [(RISING, DONE)]
+
+
+def test_a_suggestion_that_is_repaired_to_what_was_evaluated_is_told_its_outcome() -> None:
+    engine = Scripted(RISING, RISING | {"stages.1.width": 48}, SMALL)
+    found = screen(engine, *RULES)
+    first = found.next()
+    assert isinstance(first, Candidate)
+    found.dispatch(first.arch)
+    found.tell(first.params, first.arch, DONE)
+    assert found.next().params == SMALL
+    assert engine.told == [(RISING, DONE), (RISING | {"stages.1.width": 48}, DONE)]
+
+
+def test_after_a_resume_the_engine_is_told_the_params_of_the_repaired_arch() -> None:
+    candidate = screen(Scripted(RISING), *RULES).next()
+    assert isinstance(candidate, Candidate)
+    engine = Scripted(SMALL)
+    screen(engine, *RULES).tell(candidate.params, candidate.arch, DONE)
+    assert engine.told == [(candidate.params, DONE)]
+
+
+def test_warm_starts_come_first_those_over_budget_left_out() -> None:
+    study = load_study("quickstart", ["engine.starts=2"])
+    space = study.space
+    assert space is not None
+    warm = [space.arch(SMALL | {"stages.0.width": 48}), space.arch(LARGE), space.arch({"stages.0.depth": 2})]
+    engine = Scripted(SMALL)
+    found = Screen(study, engine, Predictor(study), warm)
+    assert found.skipped == (warm[1],)
+    order = []
+    for _ in range(5):
+        candidate = found.next()
+        assert isinstance(candidate, Candidate)
+        found.dispatch(candidate.arch)
+        found.tell(candidate.params, candidate.arch, DONE)
+        order.append(candidate.arch)
+    assert order[:2] == [warm[0], warm[2]]
+    assert len(set(order)) == 5
+    assert [params for params, _ in engine.told[:2]] == [space.params(warm[0]), space.params(warm[2])]
+
+
+def test_warm_starts_of_a_list_are_named_by_index() -> None:
+    study = load_study("compression")
+    found = Screen(study, Scripted({"index": 0}), Predictor(study), [study.engine.archs[2]]).next()
+    assert isinstance(found, Candidate)
+    assert found.params == {"index": 2}
