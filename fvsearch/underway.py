@@ -7,7 +7,8 @@ from pathlib import Path
 
 from fvsearch.ledger import TrialRecord
 from fvsearch.records import Record
-from fvsearch.study import LEARNED, Study
+from fvsearch.rungs import learned_objective
+from fvsearch.study import Study
 from fvsearch.training.metrics import MetricsFile
 
 
@@ -16,7 +17,7 @@ class Underway(Record, frozen=True, kw_only=True):
 
     Attributes:
         epochs: Done, over all repeats.
-        of: To do, over all repeats, unless a rung stops it.
+        of: To do, over all repeats, unless a rung stops it; or as many as its engine asked for.
         latest: The first learned objective after the latest epoch.
         seconds: That the epochs took.
         started: ISO 8601, UTC.
@@ -51,15 +52,14 @@ def underway(study: Study, folder: Path, record: TrialRecord) -> Underway:
         folder: Of the study.
         record: Of the trial.
     """
-    learned = next(o.name for o in study.objectives if o.name in LEARNED)
     files = sorted((folder / "trials" / f"{record.number:04d}").glob("*/metrics.jsonl"))
     epochs = [epoch for path in files for epoch in MetricsFile(path).read()]
     return Underway(
         number=record.number,
         layout=record.layout,
         epochs=len(epochs),
-        of=(record.target or study.recipe.epochs) * study.repeats,
-        latest=getattr(epochs[-1], learned) if epochs else None,
+        of=record.target or study.recipe.epochs * study.repeats,
+        latest=getattr(epochs[-1], learned_objective(study)) if epochs else None,
         seconds=sum(epoch.seconds for epoch in epochs),
         started=record.started,
     )

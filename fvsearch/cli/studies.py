@@ -67,7 +67,7 @@ def run(
         calibration=calibration,
     )
     folder = out or Path("runs") / defined.name
-    with watch(defined) as watcher:
+    with watch(defined, folder) as watcher:
         ledger = run_study(defined, folder, run_settings, watcher)
     from fvsearch.report.page import write_report
 

@@ -1,51 +1,16 @@
-"""Progress on the terminal: a live bar, or plain lines where the output is no terminal."""
+"""Progress on the terminal: live where the output is one, else plain lines."""
 
 import contextlib
-import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from fvsearch.ledger import TrialRecord
 from fvsearch.meters.measured import Activity
-from fvsearch.report import words
-from fvsearch.study import Study
-from fvsearch.units import show_seconds
+from fvsearch.progress.searching import watch
 
 if TYPE_CHECKING:
-    from fvsearch.search import Progress, Watcher
     from fvsearch.training.run import Run
 
-PLAIN_EVERY = 30.0
-"""Seconds between plain lines that tell nothing but that work goes on."""
-
-
-@contextlib.contextmanager
-def watch(study: Study) -> Iterator["Watcher"]:
-    """A watcher for `run_study` that shows a bar while the block runs, and a line for every trial that ends."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
-    from rich.progress import Progress as Bar
-
-    console = Console(stderr=True, highlight=False)
-    columns = (TextColumn("[bold]{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(), TimeElapsedColumn())
-    with Bar(*columns, TextColumn("[dim]{task.fields[detail]}", markup=True), console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task("starting", total=study.trials, detail="")
-        last = _Heartbeat()
-        said = ""
-
-        def watcher(progress: "Progress") -> None:
-            nonlocal said
-            if progress.predictions != said:
-                said = progress.predictions
-                console.print(f"predictions: {said}", markup=False, soft_wrap=True)
-            if progress.ended:
-                console.print(_trial_line(study, progress.ended), markup=False, soft_wrap=True)
-            elif not console.is_terminal and last.is_due(progress.activity):
-                detail = f"; {_detail(progress)}" if progress.running else ""
-                console.print(f"{progress.activity}: {progress.done} of {progress.total} trials{detail}", markup=False, soft_wrap=True)
-            bar.update(task, completed=progress.done, total=progress.total, description=progress.activity, detail=_detail(progress))
-
-        yield watcher
+__all__ = ["watch", "watch_calibrating", "watch_measuring", "watch_training"]
 
 
 @contextlib.contextmanager
@@ -133,30 +98,3 @@ def watch_calibrating() -> Iterator[Callable[[int, int, Activity], None]]:
             said = text
 
         yield on_progress
-
-
-class _Heartbeat:
-    """Whether a plain line is due: the activity changed, or a while has passed."""
-
-    def __init__(self) -> None:
-        self._activity, self._at = "", 0.0
-
-    def is_due(self, activity: str) -> bool:
-        due = activity != self._activity or time.monotonic() - self._at > PLAIN_EVERY
-        if due:
-            self._activity, self._at = activity, time.monotonic()
-        return due
-
-
-def _detail(progress: "Progress") -> str:
-    running = ", ".join(f"#{record.number}" for record in progress.running)
-    return f"running {running or 'none'}; front {progress.on_front}; refused {progress.refused}"
-
-
-def _trial_line(study: Study, record: TrialRecord) -> str:
-    """`#7 completed B2(17, ...)-1(9, ...): top1 95.83%, memory 4.10 MiB, 9.6 s`."""
-    head = f"#{record.number} {record.state} {record.layout}"
-    if record.state != "completed":
-        return f"{head}: {record.reason}"
-    values = ", ".join(f"{name} {words.objective(name, record.values[name])}" for name in (o.name for o in study.objectives))
-    return f"{head}: {values}, {show_seconds(sum(record.seconds.values()))}"

@@ -1,0 +1,196 @@
+"""A search on the terminal: a live table of what runs below the trials that have ended, or plain lines where the output is no terminal."""
+
+import contextlib
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fvsearch.ledger import TrialRecord
+from fvsearch.report import words
+from fvsearch.rungs import learned_objective
+from fvsearch.study import LEARNED, Study
+from fvsearch.underway import Underway, underway
+from fvsearch.units import show_seconds
+from fvsearch.watching import Progress, Watcher
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+PLAIN_EVERY = 30.0
+"""Seconds between plain lines that tell nothing but that work goes on."""
+
+BAR = 24
+"""Characters of the bar."""
+
+
+@contextlib.contextmanager
+def watch(study: Study, folder: Path) -> Iterator[Watcher]:
+    """A watcher for `run_study` that shows where the search is while the block runs, and a line for every trial that ends.
+
+    Args:
+        study: Which is run.
+        folder: Of the study, where running trials write their metrics.
+    """
+    from rich.console import Console
+    from rich.live import Live
+
+    console = Console(stderr=True, highlight=False)
+    shown = Shown(study, folder)
+    if not console.is_terminal:
+        last = _Heartbeat()
+
+        def plain(progress: Progress) -> None:
+            for line in shown.hear(progress):
+                console.print(line, markup=False, soft_wrap=True)
+            if progress.ended:
+                last.beat(progress.activity)
+                console.print(trial_line(study, progress.ended), markup=False, soft_wrap=True)
+            elif last.is_due(progress.activity):
+                console.print(shown.line(), markup=False, soft_wrap=True)
+
+        yield plain
+        return
+    # The table is drawn anew twice a second; what it shows is read when the search tells something, about once a second.
+    with Live(get_renderable=shown.table, console=console, refresh_per_second=2, transient=True) as live:
+
+        def watcher(progress: Progress) -> None:
+            for line in shown.hear(progress):
+                live.console.print(line, markup=False)
+            if progress.ended:
+                live.console.print(_fitted(study, progress.ended, console))
+
+        yield watcher
+
+
+class Shown:
+    """What a search has told by now, as a table or as a line.
+
+    Args:
+        study: Which is run.
+        folder: Of the study.
+    """
+
+    def __init__(self, study: Study, folder: Path) -> None:
+        self._study, self._folder = study, folder
+        self._learned = learned_objective(study)
+        self._began = time.monotonic()
+        self._progress = Progress(activity="starting", done=0, total=study.trials)
+        self._running: tuple[Underway, ...] = ()
+        self._left: float | None = None
+        self._left_at = self._began
+
+    def hear(self, progress: Progress) -> list[str]:
+        """Take in what is told; the lines that are to be printed once."""
+        before, self._progress = self._progress, progress
+        self._running = tuple(underway(self._study, self._folder, record) for record in progress.running)
+        if progress.ended or progress.seconds_left != self._left:
+            self._left, self._left_at = progress.seconds_left, time.monotonic()
+        said = {"space": (before.feasible, progress.feasible), "predictions": (before.predictions, progress.predictions)}
+        return [f"{name}: {new}" for name, (old, new) in said.items() if new != old]
+
+    def seconds_left(self) -> float | None:
+        """What was told, less what has gone by since."""
+        return None if self._left is None else max(0.0, self._left - (time.monotonic() - self._left_at))
+
+    def line(self) -> str:
+        """`searching: 3 of 24 trials; front 2, refused 10; #4 in epoch 6 of 15, top-1 91.2% so far; about 4 min 10 s left`."""
+        progress = self._progress
+        running = [f"#{one.number} {self._epoch(one)}{self._so_far(one)}" for one in self._running]
+        told = [f"{progress.done} of {progress.total} trials", ", ".join(_counts(progress)), ", ".join(running), self._time_left()]
+        return f"{progress.activity}: {'; '.join(filter(None, told))}"
+
+    def table(self) -> "RenderableType":
+        """The same for a terminal: a bar, the counts, and a row for each running trial."""
+        from rich import box
+        from rich.console import Group
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+        from rich.text import Text
+
+        progress = self._progress
+        head = Table.grid(padding=(0, 1))
+        head.add_column(no_wrap=True)
+        head.add_column(width=BAR)
+        head.add_column()
+        gone = ", ".join(filter(None, [f"{show_seconds(round(time.monotonic() - self._began))} gone", self._time_left()]))
+        bar = ProgressBar(total=max(1, progress.total), completed=progress.done, width=BAR)
+        head.add_row(Text(f"{progress.done} of {progress.total} trials", style="bold"), bar, Text(gone))
+        counts = ", ".join(_counts(progress))
+        parts: list[RenderableType] = [head, Text(f"{progress.activity}{': ' if counts else ''}{counts}")]
+        if self._running:
+            rows = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
+            rows.add_column("trial", justify="right")
+            rows.add_column("epoch", no_wrap=True)
+            rows.add_column(f"{words.NAMES[self._learned]}\nso far", justify="right", no_wrap=True)
+            rows.add_column("layout", overflow="fold")
+            for one in self._running:
+                latest = words.NONE if one.latest is None else words.objective(self._learned, one.latest)
+                rows.add_row(f"#{one.number}", f"{one.epochs} of {one.of}", latest, Text(one.layout))
+            parts.append(rows)
+        return Group(*parts)
+
+    def _epoch(self, one: Underway) -> str:
+        return f"epoch {one.epochs} of {one.of}"
+
+    def _so_far(self, one: Underway) -> str:
+        return "" if one.latest is None else f" at {words.objective(self._learned, one.latest)}"
+
+    def _time_left(self) -> str:
+        left = self.seconds_left()
+        return "" if left is None or not self._progress.running else f"about {show_seconds(max(1, round(left)))} left"
+
+
+def trial_line(study: Study, record: TrialRecord) -> str:
+    """`#7 completed B2(17, ...)-1(9, ...): validation top-1 95.8%, memory 4.10 MiB, 9.6 s`."""
+    head, tail = _told(study, record)
+    return f"{head} {record.layout}: {tail}"
+
+
+def _fitted(study: Study, record: TrialRecord, console: "Console") -> "RenderableType":
+    """The line, with the layout on lines of its own where they do not fit on one."""
+    from rich.console import Group
+    from rich.padding import Padding
+    from rich.text import Text
+
+    whole = trial_line(study, record)
+    if len(whole) <= console.width:
+        return Text(whole)
+    head, tail = _told(study, record)
+    return Group(Text(f"{head}: {tail}"), Padding(Text(record.layout, style="dim", overflow="fold"), (0, 0, 0, 4)))
+
+
+def _told(study: Study, record: TrialRecord) -> tuple[str, str]:
+    """What became of a trial, and its values or the reason."""
+    if record.state not in ("completed", "stopped", "paused"):
+        return f"#{record.number} {record.state}", record.reason
+    at = "" if record.state == "completed" else f" at epoch {record.epochs_done} of {study.recipe.epochs}"
+    names: Sequence[str] = [o.name for o in study.objectives if record.state == "completed" or o.name in LEARNED]
+    values = ", ".join(f"{words.NAMES[name]} {words.objective(name, record.values[name])}" for name in names)
+    return f"#{record.number} {record.state}{at}", f"{values}, {show_seconds(sum(record.seconds.values()))}"
+
+
+def _counts(progress: Progress) -> list[str]:
+    """The numbers that are not zero."""
+    told = [f"front {progress.on_front}"] if progress.done else []
+    if progress.hypervolume is not None:
+        told.append(f"hypervolume {progress.hypervolume:.4g}")
+    told += [f"{name} {count}" for name, count in (("refused", progress.refused), ("stopped", progress.stopped)) if count]
+    return told
+
+
+class _Heartbeat:
+    """Whether a plain line is due: the activity changed, or a while has passed."""
+
+    def __init__(self) -> None:
+        self._activity, self._at = "", 0.0
+
+    def beat(self, activity: str) -> None:
+        """A line was printed."""
+        self._activity, self._at = activity, time.monotonic()
+
+    def is_due(self, activity: str) -> bool:
+        due = activity != self._activity or time.monotonic() - self._at > PLAIN_EVERY
+        if due:
+            self.beat(activity)
+        return due
