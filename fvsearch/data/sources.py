@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fvsearch.data.arrays import ArrayPair, SearchSplits, Splits
 from fvsearch.data.digits import check_digits, read_digits
-from fvsearch.data.splits import split_indices
+from fvsearch.data.shapes import check_shapes, read_shapes
+from fvsearch.data.splits import share_indices, split_indices
 from fvsearch.data.user import check_function, read_function
 from fvsearch.errors import ConfigError
 from fvsearch.records import suggest
@@ -23,7 +24,7 @@ class _Source(NamedTuple):
     read: Callable[[Data], ArrayPair | dict[str, ArrayPair]]
 
 
-SOURCES = {"digits": _Source(check_digits, read_digits)}
+SOURCES = {"digits": _Source(check_digits, read_digits), "shapes": _Source(check_shapes, read_shapes)}
 FUNCTION = _Source(check_function, read_function)
 
 PLANNED = {"tfds": "tensorflow-datasets", "folder": "a folder of images, one sub-folder a class"}
@@ -90,7 +91,7 @@ def _source(data: Data) -> _Source:
 
 
 def _read(data: Data, names: tuple[str, ...]) -> dict[str, ArrayPair]:
-    """The splits of these names, those that there are; no others are taken out of the source's images."""
+    """The splits of these names, those that there are, no others taken out of the source's images; of the training split its share."""
     found = _source(data).read(data)
     splits = found if isinstance(found, dict) else {}
     if isinstance(found, ArrayPair):
@@ -102,6 +103,8 @@ def _read(data: Data, names: tuple[str, ...]) -> dict[str, ArrayPair]:
         whole = splits["train"]
         validation, train = split_indices(whole.labels, data.num_classes, (data.validation,), data.seed)
         splits |= {"train": _take(whole, train), "validation": _take(whole, validation)}
+    if "train" in names and data.train_share < 1:
+        splits["train"] = _take(splits["train"], share_indices(splits["train"].labels, data.train_share, data.seed))
     return {name: splits[name] for name in names if name in splits and len(splits[name].labels)}
 
 

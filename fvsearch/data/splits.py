@@ -48,6 +48,26 @@ def split_indices(labels: "Labels", num_classes: int, shares: tuple[float, ...],
     return (*taken, np.sort(rest))
 
 
+def share_indices(labels: "Labels", share: float, seed: int) -> "Indices":
+    """Sorted indices of a share of the images: of each class as many, rounded, and at least one.
+
+    A smaller share is part of a larger one: a class is shuffled once, whatever the share, and its first images are taken.
+
+    Args:
+        labels: (images,).
+        share: Above 0, at most 1.
+        seed: The same seed gives the same images.
+    """
+    import numpy as np
+
+    rng = np.random.default_rng(seed)
+    taken = []
+    for label in np.unique(labels):
+        members = rng.permutation(np.flatnonzero(labels == label))
+        taken.append(members[: max(1, round(share * len(members)))])
+    return np.sort(np.concatenate(taken))
+
+
 def _require_each_class(labels: "Labels", num_classes: int, least: int) -> None:
     import numpy as np
 

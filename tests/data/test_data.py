@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -94,6 +95,36 @@ def test_no_share_for_test_leaves_no_test() -> None:
     assert len(splits.train.labels) + len(splits.validation.labels) == 1797
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        DIGITS,
+        Data(source="shapes", image_size=8, channels=1, num_classes=10, options={"samples": 600}),
+        stripes("user_data:split_stripes"),
+    ],
+    ids=lambda data: data.source,
+)
+@pytest.mark.usefixtures("in_examples")
+def test_a_share_of_the_training_split_is_stratified_and_part_of_a_larger_one(data: Data) -> None:
+    whole = load(data)
+    splits = {share: load(msgspec.structs.replace(data, train_share=share)) for share in (0.1, 0.5, 0.9)}
+    smaller = set[bytes]()
+    for share, (train, validation, test) in splits.items():
+        np.testing.assert_array_equal(validation.images, whole.validation.images)
+        np.testing.assert_array_equal(test.images, whole.test.images)
+        counts, of = np.bincount(train.labels), np.bincount(whole.train.labels)
+        assert np.abs(counts - share * of).max() <= 0.5
+        assert smaller < keys(train) < keys(whole.train)
+        searched = load_search_splits(msgspec.structs.replace(data, train_share=share))
+        np.testing.assert_array_equal(searched.train.images, train.images)
+        smaller = keys(train)
+
+
+def test_the_smallest_share_keeps_an_image_of_each_class() -> None:
+    train = load_search_splits(msgspec.structs.replace(DIGITS, train_share=1e-6)).train
+    assert np.bincount(train.labels).tolist() == [1] * 10
+
+
 @pytest.mark.usefixtures("in_examples")
 def test_a_users_function_is_found_in_the_current_directory_and_takes_options() -> None:
     data = stripes(options={"num_images": 60})
@@ -144,9 +175,9 @@ def test_checking_a_source_does_not_run_a_users_code(here: Path) -> None:
     [
         ("user_dat:stripes", r"there is no 'user_dat' in Python's path or .* \(did you mean 'user_data'\?\)"),
         ("user_data:strips", r"user_data.py has no 'strips' \(did you mean 'stripes'\?\)"),
-        ("digts", r"must be 'digits' or a function's name, but got 'digts' \(did you mean 'digits'\?\); source ="),
-        ("user_data:", "must be 'digits' or a function's name"),
-        ("function", "must be 'digits' or a function's name"),
+        ("digts", r"must be 'digits', 'shapes' or a function's name, but got 'digts' \(did you mean 'digits'\?\); source ="),
+        ("user_data:", "must be 'digits', 'shapes' or a function's name"),
+        ("function", "must be 'digits', 'shapes' or a function's name"),
         ("tfds:imagenet2012", r"wants images of 8x8x1 in 3 classes from tensorflow-datasets, .* cannot read yet; source ="),
         ("folder:photos", "'folder:photos' wants images of 8x8x1 in 3 classes from a folder of images"),
         ("digits", r"has image_size=8, channels=1, num_classes=10, but got image_size=8, channels=1, num_classes=3 at data"),
