@@ -6,7 +6,7 @@ from fvsearch.budgets import Budget, allowed
 from fvsearch.ledger import Invocation, Ledger, QuietPass, TrialRecord
 from fvsearch.meters.measured import Anchor
 from fvsearch.records import Record
-from fvsearch.study import Data, Objective, Recipe, Study
+from fvsearch.study import Data, EarlyStopping, Objective, Recipe, Study
 
 
 class Facts(Record, frozen=True, kw_only=True):
@@ -34,6 +34,7 @@ class Facts(Record, frozen=True, kw_only=True):
     trials: int
     engine: str
     repeats: int
+    early_stopping: EarlyStopping | None
     seed: int
     objectives: tuple[Objective, ...]
     budget: Budget
@@ -108,8 +109,9 @@ def read_facts(ledger: Ledger, trials: tuple[TrialRecord, ...], anchor: Anchor |
         space=study.space.name if study.space else "listed",
         size=study.space.size() if study.space else len({arch.arch_hash for arch in study.engine.archs}),
         trials=study.trials,
-        engine=f"{study.engine.name}, {study.engine.sampler}" if study.space else study.engine.name,
+        engine=_engine(study),
         repeats=study.repeats,
+        early_stopping=study.early_stopping,
         seed=study.seed,
         objectives=study.objectives,
         budget=study.budget,
@@ -147,3 +149,10 @@ def read_limits(study: Study, baseline: Mapping[str, float]) -> dict[str, float]
 
 def _distinct(values: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(value for value in values if value))
+
+
+def _engine(study: Study) -> str:
+    """The engine and what it searches by: "optuna, nsga2"."""
+    engine = study.engine
+    by = {"optuna": engine.sampler, "keras_tuner": engine.oracle}.get(engine.name)
+    return f"{engine.name}, {by}" if by else engine.name

@@ -13,6 +13,7 @@ from fvsearch.arch import Arch
 from fvsearch.ledger import Ledger, TrialRecord
 from fvsearch.records import Record
 from fvsearch.report.facts import Bill, Facts, read_bill, read_facts
+from fvsearch.report.rungs import RungRow, rung_rows
 from fvsearch.space import Params
 from fvsearch.standing import Place, Standing, ledger_standings, minimised
 from fvsearch.study import LEARNED, Study
@@ -110,6 +111,7 @@ class Summary(Record, frozen=True, kw_only=True):
         picks: Trial numbers, by pick; empty where the front is.
         front: Best first, by `learned`.
         others: All other trials, by number.
+        rungs: How far an early look tells the end of a training.
     """
 
     facts: Facts
@@ -119,6 +121,7 @@ class Summary(Record, frozen=True, kw_only=True):
     front: tuple[Row, ...]
     others: tuple[Row, ...]
     hypervolume: Hypervolume
+    rungs: tuple[RungRow, ...]
     bill: Bill
 
     @property
@@ -162,6 +165,7 @@ def summarise(ledger: Ledger) -> Summary:
         front=tuple(row for s in best_first for row in rows if row.number == s.number),
         others=tuple(row for row in rows if row.place != "front"),
         hypervolume=hypervolume(study, found),
+        rungs=rung_rows(study, [s.trial for s in found]),
         bill=read_bill(tuple(s.trial for s in found), anchor, quiet, ledger.invocations()),
     )
 

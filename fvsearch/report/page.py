@@ -23,6 +23,7 @@ PLACE_WORDS = {
     "front": "on the front",
     "dominated": "dominated",
     "infeasible": "over budget",
+    "stopped": "stopped early",
     "failed": "failed",
     "running": "running",
 }
@@ -77,6 +78,7 @@ def render(summary: Summary) -> str:
         problems=[_any_row(row, summary) for row in (*summary.at("failed"), *summary.at("infeasible"))],
         others=[o.name for o in summary.facts.objectives if o.name not in (summary.learned, "memory", "throughput")],
         counts=[(PLACE_WORDS[place], summary.counts[place]) for place in PLACES if summary.counts[place]],
+        rungs=_rungs(summary),
         bill=_bill(summary),
         folder=shlex.quote(summary.facts.folder),
         # graph_objects leaves what is None out, and plotly.js fills it in.
@@ -170,6 +172,23 @@ def _bill(summary: Summary) -> list[dict[str, Any]]:
     return [
         {"name": name, "note": note, "time": show_seconds(seconds), "share": seconds / bill.total if bill.total else 0.0}
         for name, note, seconds in lines
+    ]
+
+
+def _rungs(summary: Summary) -> list[dict[str, Any]]:
+    """A line for each rung that trials have reached."""
+    return [
+        {
+            "epochs": words.plural(row.epochs, "epoch"),
+            "share": words.percent(row.share, 0),
+            "reached": row.reached,
+            "stopped": row.stopped,
+            "pairs": row.pairs,
+            "tau": words.NONE if row.tau is None else f"{row.tau:.2f}",
+            "interval": "" if row.low is None or row.high is None else f"{row.low:.2f} \N{EN DASH} {row.high:.2f}",
+        }
+        for row in summary.rungs
+        if row.reached
     ]
 
 

@@ -19,10 +19,11 @@ def test_every_trial_has_its_place(summary: Summary) -> None:
         "front": [1, 2, 3, 9],
         "dominated": [0, 4, 5, 10],
         "infeasible": [6, 8, 12],
+        "stopped": [],
         "failed": [7],
         "running": [11],
     }
-    assert summary.counts == {"front": 4, "dominated": 4, "infeasible": 3, "failed": 1, "running": 1}
+    assert summary.counts == {"front": 4, "dominated": 4, "infeasible": 3, "stopped": 0, "failed": 1, "running": 1}
     assert [row.number for row in summary.rows] == list(range(len(TRIALS)))
 
 
