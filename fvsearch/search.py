@@ -13,6 +13,7 @@ from fvsearch import __version__
 from fvsearch.arch import Arch
 from fvsearch.calibrating.choose import check_wanted, settle_predictions
 from fvsearch.calibration import Predictions
+from fvsearch.confirming import Confirming, confirm
 from fvsearch.data import check_source
 from fvsearch.engines import Done, make_engine
 from fvsearch.errors import ConfigError, RunError
@@ -120,6 +121,7 @@ class _Search:
             with open_pool(self.settings, self.ledger.folder) as pool:
                 self._search(pool, self.screen)
         self._quiet_pass()
+        self._confirm()
         self._bill()
         self._tell_progress(DONE)
 
@@ -250,6 +252,17 @@ class _Search:
             archs = (self.study.baseline, *(trial.arch for trial in missing))
             measured = self._alone(measure_throughputs, archs, "the trials stand and the same command tries again, but the front")
             self.ledger.set_quiet_pass(quiet.with_measured([trial.number for trial in missing], measured))
+
+    def _confirm(self) -> None:
+        """Train again, with fresh seeds, what the study says is to be confirmed."""
+        asked = self.study.confirm
+        if asked is None or not any(record.state == "completed" for record in self.trials.values()):
+            return
+
+        def tell(confirming: Confirming) -> None:
+            self._tell_progress(f"confirming with fresh seeds, {confirming.done} of {confirming.total} trainings done")
+
+        confirm(self.ledger, self.settings, asked.seeds, asked.archs, asked.train_shares, tell)
 
     def _bill(self) -> None:
         """Keep the wall time of this start in the ledger, so that a kill loses no more than the running trials' share."""
