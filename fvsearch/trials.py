@@ -120,6 +120,17 @@ def failed(record: TrialRecord, reason: str) -> TrialRecord:
     return msgspec.structs.replace(record, state="failed", reason=reason, ended=now())
 
 
+def taken_over(study: Study, record: TrialRecord, anchor: Anchor, predictor: Predictor) -> TrialRecord:
+    """A trial that another study trained to the end, or found over its budget, as this one would have ended it.
+
+    Predictions, values and constraints are this study's, all else is as it was.
+    """
+    record = msgspec.structs.replace(record, predicted=predictor.costs(record.arch), values={}, spread={})
+    if record.state == "infeasible":
+        return msgspec.structs.replace(record, constraints=_constraints(study, record, anchor, predictor))
+    return msgspec.structs.replace(_valued(study, record, "completed", anchor, predictor), ended=record.ended)
+
+
 def _valued(study: Study, record: TrialRecord, state: State, anchor: Anchor, predictor: Predictor) -> TrialRecord:
     """The record of a trial that is trained as far as it will be: its values are those of the last epoch, means over the repeats."""
     last = [repeat.epochs[-1] for repeat in record.repeats]
