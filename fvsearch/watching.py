@@ -56,13 +56,31 @@ class Progress(Record, frozen=True, kw_only=True):
 Watcher = Callable[[Progress], None]
 
 
+class Countdown:
+    """The time left between two tellings: what was told when the latest trial ended, less what has gone by since."""
+
+    def __init__(self) -> None:
+        self._left: float | None = None
+        self._at = 0.0
+
+    def hear(self, progress: Progress) -> None:
+        """Take in what is told: it is new where a trial has ended, or where it is another number than before."""
+        if progress.ended or progress.seconds_left != self._left:
+            self._left, self._at = progress.seconds_left, time.monotonic()
+
+    def seconds(self) -> float | None:
+        """As of now, at least 0; none where it is not known."""
+        return None if self._left is None else max(0.0, self._left - (time.monotonic() - self._at))
+
+
 class Live(Record, frozen=True, kw_only=True):
     """What the latest start of a search told last; trials are in the ledger, their epochs in their metrics files.
 
     Attributes:
         at: When it was told, ISO 8601, UTC.
         host, process, born: Of the search: its machine, process number, and when that began, in seconds since 1970.
-        activity, total, refused, hypervolume, seconds_left, feasible: As in Progress.
+        activity, total, refused, hypervolume, feasible: As in Progress.
+        seconds_left: As in Progress, as of when it was told.
     """
 
     at: str
@@ -94,15 +112,25 @@ def kept(folder: Path, watcher: Watcher) -> Watcher:
         watcher: Told as before.
     """
     born = _born(os.getpid()) or 0.0
+    countdown = Countdown()
     said, at = "", 0.0
 
     def keeper(progress: Progress) -> None:
         nonlocal said, at
+        countdown.hear(progress)
         if progress.ended or progress.activity != said or time.monotonic() - at > KEEP_EVERY:
             said, at = progress.activity, time.monotonic()
-            names = ("activity", "total", "refused", "hypervolume", "seconds_left", "feasible")
             live = Live(
-                at=now(), host=socket.gethostname(), process=os.getpid(), born=born, **{name: getattr(progress, name) for name in names}
+                at=now(),
+                host=socket.gethostname(),
+                process=os.getpid(),
+                born=born,
+                activity=progress.activity,
+                total=progress.total,
+                refused=progress.refused,
+                hypervolume=progress.hypervolume,
+                seconds_left=countdown.seconds(),
+                feasible=progress.feasible,
             )
             # Not worth a wait for the disk: the next one comes in a second, and the ledger holds what must last.
             draft = folder / f".{LIVE_FILE}.draft"
@@ -127,8 +155,12 @@ def is_alive(live: Live) -> bool:
         return False
     if live.host == socket.gethostname():
         return _born(live.process) == live.born
-    told = datetime.datetime.fromisoformat(live.at)
-    return (datetime.datetime.now(datetime.UTC) - told).total_seconds() < STALE
+    return seconds_since(live.at) < STALE
+
+
+def seconds_since(time: str) -> float:
+    """Seconds from a time, ISO 8601, to now."""
+    return (datetime.datetime.now(datetime.UTC) - datetime.datetime.fromisoformat(time)).total_seconds()
 
 
 def _born(process: int) -> float | None:

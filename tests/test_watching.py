@@ -10,7 +10,7 @@ import pytest
 from ledgers import TRIALS, record
 
 from fvsearch import watching
-from fvsearch.watching import LIVE_FILE, Live, Progress, is_alive, kept, read_live
+from fvsearch.watching import LIVE_FILE, Countdown, Live, Progress, is_alive, kept, read_live
 
 SEARCHING = Progress(activity="searching", done=3, total=9, refused=4, stopped=1, on_front=2, hypervolume=0.25, seconds_left=60.0)
 
@@ -32,7 +32,8 @@ def test_the_watcher_is_told_everything_and_the_file_holds_the_latest(tmp_path: 
     assert heard == [SEARCHING, ended]
     live = read_live(tmp_path)
     assert live is not None
-    assert (live.activity, live.total, live.refused, live.hypervolume, live.seconds_left) == ("searching", 9, 7, 0.25, 60.0)
+    assert (live.activity, live.total, live.refused, live.hypervolume) == ("searching", 9, 7, 0.25)
+    assert 59 < live.seconds_left <= 60
 
 
 def test_the_file_is_not_written_every_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,3 +73,19 @@ def test_a_search_on_another_machine_is_alive_while_it_tells(told: Live) -> None
     elsewhere = msgspec.structs.replace(told, host="elsewhere", born=0.0)
     assert is_alive(elsewhere)
     assert not is_alive(msgspec.structs.replace(elsewhere, at="2026-01-02T03:00:00+00:00"))
+
+
+def test_time_left_counts_down_until_it_is_told_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [100.0]
+    monkeypatch.setattr(watching.time, "monotonic", lambda: clock[0])
+    countdown = Countdown()
+    assert countdown.seconds() is None
+    countdown.hear(SEARCHING)
+    clock[0] += 15
+    countdown.hear(SEARCHING)
+    assert countdown.seconds() == 45.0
+    # A trial has ended, and the estimate is what it was.
+    countdown.hear(msgspec.structs.replace(SEARCHING, ended=record(TRIALS[1], 1)))
+    assert countdown.seconds() == 60.0
+    clock[0] += 100
+    assert countdown.seconds() == 0.0

@@ -5,12 +5,13 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from fvsearch.meters.measured import Activity
+from fvsearch.progress.confirming import watch_confirming
 from fvsearch.progress.searching import watch
 
 if TYPE_CHECKING:
     from fvsearch.training.run import Run
 
-__all__ = ["watch", "watch_calibrating", "watch_measuring", "watch_training"]
+__all__ = ["watch", "watch_calibrating", "watch_confirming", "watch_measuring", "watch_training"]
 
 
 @contextlib.contextmanager

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 from fvsearch.ledger import TrialRecord
 from fvsearch.report import words
+from fvsearch.report.tables import running_table
 from fvsearch.rungs import learned_objective
 from fvsearch.study import LEARNED, Study
 from fvsearch.underway import Underway, underway
 from fvsearch.units import show_seconds
-from fvsearch.watching import Progress, Watcher
+from fvsearch.watching import Countdown, Progress, Watcher
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -77,21 +78,15 @@ class Shown:
         self._began = time.monotonic()
         self._progress = Progress(activity="starting", done=0, total=study.trials)
         self._running: tuple[Underway, ...] = ()
-        self._left: float | None = None
-        self._left_at = self._began
+        self._countdown = Countdown()
 
     def hear(self, progress: Progress) -> list[str]:
         """Take in what is told; the lines that are to be printed once."""
         before, self._progress = self._progress, progress
         self._running = tuple(underway(self._study, self._folder, record) for record in progress.running)
-        if progress.ended or progress.seconds_left != self._left:
-            self._left, self._left_at = progress.seconds_left, time.monotonic()
+        self._countdown.hear(progress)
         said = {"space": (before.feasible, progress.feasible), "predictions": (before.predictions, progress.predictions)}
         return [f"{name}: {new}" for name, (old, new) in said.items() if new != old]
-
-    def seconds_left(self) -> float | None:
-        """What was told, less what has gone by since."""
-        return None if self._left is None else max(0.0, self._left - (time.monotonic() - self._left_at))
 
     def line(self) -> str:
         """`searching: 3 of 24 trials; front 2, refused 10; #4 in epoch 6 of 15, top-1 91.2% so far; about 4 min 10 s left`."""
@@ -102,7 +97,6 @@ class Shown:
 
     def table(self) -> "RenderableType":
         """The same for a terminal: a bar, the counts, and a row for each running trial."""
-        from rich import box
         from rich.console import Group
         from rich.progress_bar import ProgressBar
         from rich.table import Table
@@ -119,15 +113,7 @@ class Shown:
         counts = ", ".join(_counts(progress))
         parts: list[RenderableType] = [head, Text(f"{progress.activity}{': ' if counts else ''}{counts}")]
         if self._running:
-            rows = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
-            rows.add_column("trial", justify="right")
-            rows.add_column("epoch", no_wrap=True)
-            rows.add_column(f"{words.NAMES[self._learned]}\nso far", justify="right", no_wrap=True)
-            rows.add_column("layout", overflow="fold")
-            for one in self._running:
-                latest = words.NONE if one.latest is None else words.objective(self._learned, one.latest)
-                rows.add_row(f"#{one.number}", f"{one.epochs} of {one.of}", latest, Text(one.layout))
-            parts.append(rows)
+            parts.append(running_table(self._learned, self._running))
         return Group(*parts)
 
     def _epoch(self, one: Underway) -> str:
@@ -137,7 +123,7 @@ class Shown:
         return "" if one.latest is None else f" at {words.objective(self._learned, one.latest)}"
 
     def _time_left(self) -> str:
-        left = self.seconds_left()
+        left = self._countdown.seconds()
         return "" if left is None or not self._progress.running else f"about {show_seconds(max(1, round(left)))} left"
 
 

@@ -1,39 +1,81 @@
-"""How far running trials are, read from their metrics files while workers write them."""
+"""Where a search is right now, as another process sees it: whether it works, what it told last, and what starting it again would do."""
 
-from fvsearch.ledger import Ledger
+from collections.abc import Sequence
+
+from fvsearch.ledger import Ledger, TrialRecord
 from fvsearch.records import Record
-from fvsearch.study import LEARNED
-from fvsearch.training.metrics import MetricsFile
+from fvsearch.standing import ledger_standings
+from fvsearch.underway import Underway, time_left, underway
+from fvsearch.watching import Live, is_alive, read_live, seconds_since
 
 
-class Progress(Record, frozen=True, kw_only=True):
-    """A running trial's progress.
+class Now(Record, frozen=True, kw_only=True):
+    """A search at this moment.
 
     Attributes:
-        epochs: Done, over all repeats.
-        of: To do, over all repeats.
-        latest: The first learned objective after the latest epoch.
-        started: ISO 8601, UTC.
+        alive: Whether it works.
+        activity: What it does; empty where it does not work.
+        running: How far trials are that have not ended; they stand still where the search does not work.
+        refused: Suggestions over budget as predicted, since the latest start; none where that is not on record.
+        hypervolume: Of the feasible trials by now; none where it is not known.
+        seconds_left: Until the last trial ends; none where the search does not work, or it is not known.
+        feasible: The size of the space and of what the budget leaves of it; empty where it is not on record.
+        next: What happens next, in a sentence: in a search that does not work, what the same command does.
     """
 
-    number: int
-    layout: str
-    epochs: int
-    of: int
-    latest: float | None
-    started: str
+    alive: bool
+    activity: str
+    running: tuple[Underway, ...]
+    refused: int | None
+    hypervolume: float | None
+    seconds_left: float | None
+    feasible: str
+    next: str
 
 
-def progress(ledger: Ledger) -> tuple[Progress, ...]:
-    """How far each running trial is, by number."""
-    learned = next(o.name for o in ledger.study.objectives if o.name in LEARNED)
-    of = ledger.study.recipe.epochs * ledger.study.repeats
-    found = []
-    for trial in ledger.trials():
-        if trial.state != "running":
-            continue
-        files = sorted((ledger.folder / "trials" / f"{trial.number:04d}").glob("*/metrics.jsonl"))
-        epochs = [epoch for path in files for epoch in MetricsFile(path).read()]
-        latest = getattr(epochs[-1], learned) if epochs else None
-        found.append(Progress(number=trial.number, layout=trial.layout, epochs=len(epochs), of=of, latest=latest, started=trial.started))
-    return tuple(found)
+def now_of(ledger: Ledger) -> Now:
+    """Where the search is whose ledger this is."""
+    study, folder, records, live = ledger.study, ledger.folder, ledger.trials(), read_live(ledger.folder)
+    alive = live is not None and is_alive(live)
+    running = tuple(underway(study, folder, record) for record in records if record.state == "running")
+    return Now(
+        alive=alive,
+        activity=live.activity if live and alive else "",
+        running=running,
+        refused=live.refused if live else None,
+        hypervolume=live.hypervolume if live else None,
+        seconds_left=_seconds_left(ledger, live, records) if live and alive else None,
+        feasible=live.feasible if live else "",
+        next="" if alive else _next(ledger, live, records, running),
+    )
+
+
+def _seconds_left(ledger: Ledger, live: Live, records: Sequence[TrialRecord]) -> float | None:
+    """As it was told; where it was not known then, it may be by now."""
+    if live.seconds_left is not None:
+        return max(0.0, live.seconds_left - seconds_since(live.at))
+    workers = max((invocation.workers for invocation in ledger.invocations()[-1:]), default=1)
+    return time_left(ledger.study, ledger.folder, records, workers)
+
+
+def _next(ledger: Ledger, live: Live | None, records: Sequence[TrialRecord], running: Sequence[Underway]) -> str:
+    """What the command that started the search does when it is given again."""
+    study, invocations = ledger.study, ledger.invocations()
+    command = f"`{invocations[-1].command}`" if invocations and invocations[-1].command else "the same `fvsearch run`"
+    steps = []
+    if running:
+        each = [f"trial {one.number} from {f'epoch {one.epochs} of {one.of}' if one.epochs else 'the start'}" for one in running]
+        steps.append(f"goes on with {', '.join(each)}")
+    to_start = study.trials - len(records)
+    has_ended = live is not None and live.has_ended and live.total == study.trials
+    if to_start > 0:
+        steps.append(f"starts {to_start} more")
+    quiet = ledger.quiet_pass().throughput
+    if not has_ended and (running or to_start > 0 or any(s.place == "front" and s.number not in quiet for s in ledger_standings(ledger))):
+        steps.append("measures the front")
+    if not steps:
+        return "at its end"
+    if has_ended:
+        why = "its time was up, or nothing within budget was left to try"
+        return f"ended with {len(records)} of the {study.trials} trials asked for, for {why}: {command} {' and '.join(steps)}"
+    return f"interrupted: {command} {', '.join(steps[:-1])}{' and ' if len(steps) > 1 else ''}{steps[-1]}"

@@ -2,31 +2,42 @@
 
 import csv
 import io
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from fvsearch.ledger import Ledger
 from fvsearch.report import words
-from fvsearch.report.live import progress
+from fvsearch.report.facts import Bill
+from fvsearch.report.live import Now, now_of
 from fvsearch.report.numbers import Quantity, Row, Summary, summarise
 from fvsearch.study import LEARNED
+from fvsearch.underway import Underway
 from fvsearch.units import show_seconds
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+    from rich.table import Table
 
 
 def status_document(ledger: Ledger) -> dict[str, Any]:
     """What `fvsearch status --json` prints: counts by place, running trials with their epochs, the best of the front, the bill."""
-    summary = summarise(ledger)
+    summary, now = summarise(ledger), now_of(ledger)
     return {
         "name": summary.facts.name,
         "folder": summary.facts.folder,
         "headline": words.headline(summary),
         "trials": summary.facts.trials,
         "counts": summary.counts,
-        "running": msgspec.to_builtins(progress(ledger)),
+        "alive": now.alive,
+        "activity": now.activity,
+        "refused": now.refused,
+        "hypervolume": _hypervolume(summary, now),
+        "seconds_left": now.seconds_left,
+        "next": now.next,
+        "running": msgspec.to_builtins(now.running),
+        "feasible": now.feasible,
         "predictions": summary.facts.predictions,
         "picks": summary.picks,
         "best": msgspec.to_builtins(summary.row(summary.picks["best"])) if summary.picks else None,
@@ -41,43 +52,86 @@ def front_document(ledger: Ledger) -> dict[str, Any]:
 
 
 def status_table(ledger: Ledger) -> "RenderableType":
-    """The status for a terminal: headline, counts, time, running trials with their epochs."""
+    """The status for a terminal: headline, counts, time, what happens next, running trials with their epochs."""
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text
 
-    summary, running = summarise(ledger), progress(ledger)
-    facts, bill, counts = summary.facts, summary.bill, summary.counts
-    ended = sum(counts.values()) - counts["running"]
+    summary, now = summarise(ledger), now_of(ledger)
+    facts, bill = summary.facts, summary.bill
     lines = Table.grid(padding=(0, 2))
-    lines.add_column(style="bold")
-    lines.add_column()
-    # Text, not markup: names and folders are the user's, and may hold brackets.
-    lines.add_row("study", Text(f"{facts.name} in {facts.folder}"))
-    shares = ", ".join(f"{count} {place}" for place, count in counts.items() if count)
-    lines.add_row("trials", Text(f"{ended} of {facts.trials} ended" + (f": {shares}" if shares else "")))
-    if summary.picks:
-        best = summary.row(summary.picks["best"])
-        reached = f"{words.learned(best, summary.learned)} {words.NAMES[summary.learned]}"
-        lines.add_row("best", Text(f"trial {best.number}, {best.layout}: {reached}"))
-    if facts.predictions:
-        lines.add_row("predictions", Text(facts.predictions))
-    starts = words.plural(bill.starts, "start")
-    lines.add_row("time", Text(f"{show_seconds(bill.wall)} in {starts}; {show_seconds(bill.total)} on the device"))
+    lines.add_column(style="bold", no_wrap=True)
+    lines.add_column(overflow="fold")
+    told = {
+        "study": f"{facts.name} in {facts.folder}",
+        "now": now.activity or now.next,
+        "trials": _trials(summary, now),
+        "hypervolume": "" if (volume := _hypervolume(summary, now)) is None else f"{volume:.4g}",
+        "best": _best(summary),
+        "space": now.feasible,
+        "predictions": facts.predictions,
+        "time": _time(bill, now),
+    }
+    for name, text in told.items():
+        if text:
+            # Text, not markup: names and folders are the user's, and may hold brackets.
+            lines.add_row(name, Text(text))
     parts: list[RenderableType] = [Text(words.headline(summary)), lines]
-    if running:
-        table = Table("trial", "layout", "epochs", f"{words.NAMES[summary.learned]} by now", "since", title="Running", title_justify="left")
-        for one in running:
-            latest = words.objective(summary.learned, one.latest) if one.latest is not None else words.NONE
-            table.add_row(str(one.number), Text(one.layout), f"{one.epochs} of {one.of}", latest, Text(one.started))
-        parts.append(table)
+    if now.running:
+        parts += ["", running_table(summary.learned, now.running)]
     return Group(*parts)
+
+
+def running_table(learned: str, running: Sequence[Underway]) -> "RenderableType":
+    """Trials that have not ended, with their epochs and what they have learned so far.
+
+    Args:
+        learned: The first learned objective.
+        running: The trials.
+    """
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
+    table.add_column("running", justify="right")
+    table.add_column("epoch", no_wrap=True)
+    table.add_column(f"{words.NAMES[learned]}\nso far", justify="right", no_wrap=True)
+    table.add_column("layout", overflow="fold")
+    for one in running:
+        latest = words.NONE if one.latest is None else words.objective(learned, one.latest)
+        table.add_row(f"#{one.number}", f"{one.epochs} of {one.of}", latest, Text(one.layout))
+    return table
+
+
+def _hypervolume(summary: Summary, now: Now) -> float | None:
+    """As the search tells it while it works, and from the ledger otherwise."""
+    return summary.hypervolume.value if now.hypervolume is None or not now.alive else now.hypervolume
+
+
+def _trials(summary: Summary, now: Now) -> str:
+    counts = summary.counts
+    ended = sum(counts.values()) - counts["running"]
+    shares = [f"{count} {place}" for place, count in counts.items() if count]
+    shares += [f"{now.refused} refused before training"] if now.refused else []
+    return f"{ended} of {summary.facts.trials} ended" + (f": {', '.join(shares)}" if shares else "")
+
+
+def _best(summary: Summary) -> str:
+    if not summary.picks:
+        return ""
+    best = summary.row(summary.picks["best"])
+    return f"trial {best.number}, {best.layout}: {words.learned(best, summary.learned)} {words.NAMES[summary.learned]}"
+
+
+def _time(bill: Bill, now: Now) -> str:
+    left = f"; about {show_seconds(max(1, round(now.seconds_left)))} left" if now.seconds_left is not None else ""
+    return f"{show_seconds(bill.wall)} in {words.plural(bill.starts, 'start')}; {show_seconds(bill.total)} on the device{left}"
 
 
 def front_table(ledger: Ledger) -> "RenderableType":
     """The front for a terminal, best first, predicted and measured costs side by side; the baseline comes last where it is not on it."""
     from rich.console import Group
-    from rich.table import Table
     from rich.text import Text
 
     summary = summarise(ledger)
@@ -86,19 +140,7 @@ def front_table(ledger: Ledger) -> "RenderableType":
     rows = [*summary.front, *([base] if base and base.place != "front" else [])]
     if not rows:
         return parts[0]
-    names = [o.name for o in summary.facts.objectives if o.name not in ("memory", "throughput")]
-    table = Table()
-    table.add_column("trial", justify="right")
-    table.add_column("layout", overflow="fold", min_width=24)
-    for name in names:
-        table.add_column(words.NAMES[name], justify="right")
-    for heading in ("memory predicted", "measured", "images/s predicted", "measured"):
-        table.add_column(heading, justify="right")
-    table.add_column("")
-    for index, row in enumerate(rows, start=1):
-        cells = [words.learned(row, name) for name in names]
-        cells += [*_both("memory", row.memory), *_both("throughput", row.throughput)]
-        table.add_row(str(row.number), Text(row.layout), *cells, _note(row), end_section=index == len(summary.front))
+    table = Fitting(_wide_front(rows, summary), _narrow_front(rows, summary), _front_list(rows, summary))
     notes = f"Costs are of {words.at_which(summary)}; x is times the baseline, from the same source. {words.caution(summary)}"
     if still := words.unfinished(summary):
         notes = f"{still} {notes}"
@@ -115,6 +157,88 @@ def front_csv(ledger: Ledger) -> str:
     writer.writeheader()
     writer.writerows(rows)
     return file.getvalue()
+
+
+class Fitting:
+    """Renders as the first of several renderables that fits the terminal without cutting or breaking a number, else as the last."""
+
+    def __init__(self, *choices: "RenderableType") -> None:
+        self._choices = choices
+
+    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
+        # The terminal's width is the most that a measurement says.
+        unbounded = options.update_width(10_000)
+        fitting = (choice for choice in self._choices if console.measure(choice, options=unbounded).minimum <= options.max_width)
+        yield next(fitting, self._choices[-1])
+
+
+def _other_names(summary: Summary) -> list[str]:
+    """Objectives that have one column."""
+    return [o.name for o in summary.facts.objectives if o.name not in ("memory", "throughput")]
+
+
+def _wide_front(rows: Sequence[Row], summary: Summary) -> "Table":
+    """A line for each trial, predicted and measured in columns of their own."""
+    from rich.table import Table
+    from rich.text import Text
+
+    columns = {words.NAMES[name]: [words.learned(row, name) for row in rows] for name in _other_names(summary)}
+    sides = {"memory": [_both("memory", row.memory) for row in rows], "images/s": [_both("throughput", row.throughput) for row in rows]}
+    table = Table("trial")
+    table.add_column("layout", overflow="fold", min_width=24)
+    for name, cells in columns.items():
+        _add_numbers(table, name, cells)
+    for name, both in sides.items():
+        _add_numbers(table, f"{name} predicted", [predicted for predicted, _ in both])
+        _add_numbers(table, "measured", [measured for _, measured in both])
+    table.add_column("")
+    for index, row in enumerate(rows):
+        cells = [column[index] for column in columns.values()]
+        cells += [side for both in sides.values() for side in both[index]]
+        table.add_row(f"{row.number:>5}", Text(row.layout), *cells, _note(row), end_section=index + 1 == len(summary.front))
+    return table
+
+
+def _narrow_front(rows: Sequence[Row], summary: Summary) -> "Table":
+    """Measured over predicted in one column, and what a trial is noted for under its layout."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    columns = {words.NAMES[name].replace(" ", "\n"): [words.learned(row, name) for row in rows] for name in _other_names(summary)}
+    for heading, name in (("memory\n(predicted)", "memory"), ("images/s\n(predicted)", "throughput")):
+        both = [_both(name, row.memory if name == "memory" else row.throughput) for row in rows]
+        columns[heading] = [f"{measured}\n({predicted.replace(' (', ', ').removesuffix(')')})" for predicted, measured in both]
+    table = Table("trial", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
+    table.add_column("layout", overflow="fold", min_width=20)
+    for heading, cells in columns.items():
+        _add_numbers(table, heading, cells)
+    for index, row in enumerate(rows):
+        layout = Text(row.layout)
+        if note := _note(row):
+            layout.append(f"\n{note}", style="dim")
+        cells = [column[index] for column in columns.values()]
+        table.add_row(f"{row.number:>5}", layout, *cells, end_section=index + 1 == len(summary.front))
+    return table
+
+
+def _front_list(rows: Sequence[Row], summary: Summary) -> "RenderableType":
+    """A paragraph for each trial, where no table fits."""
+    from rich.text import Text
+
+    said = []
+    for row in rows:
+        note = f" ({_note(row)})" if _note(row) else ""
+        values = [f"{words.NAMES[name]} {words.learned(row, name)}" for name in _other_names(summary)]
+        costs = [f"{name} {words.cost(name, quantity)}" for name, quantity in (("memory", row.memory), ("throughput", row.throughput))]
+        said.append(f"{row.number}{note}: {row.layout}; {'; '.join([*values, *costs])}")
+    return Text("\n".join(said))
+
+
+def _add_numbers(table: "Table", heading: str, cells: Sequence[str]) -> None:
+    """A column that is never narrower than its numbers: rich itself would cut them."""
+    width = max(len(line) for cell in (heading, *cells) for line in cell.splitlines())
+    table.add_column(heading, justify="right", no_wrap=True, min_width=width)
 
 
 def _both(name: str, quantity: Quantity) -> list[str]:

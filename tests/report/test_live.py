@@ -1,39 +1,91 @@
-"""Running trials, read while they are written."""
+"""Where a search is, as another process sees it."""
 
 from pathlib import Path
+from typing import Any
 
-from ledgers import EPOCHS, STUDY, TRIALS, empty, fill, write_metrics
+import msgspec
+import pytest
+from ledgers import EPOCHS, QUIET, STUDY, TRIALS, empty, fill, write_metrics
 
-from fvsearch.report.live import progress
+from fvsearch.ledger import Ledger
+from fvsearch.report.live import now_of
+from fvsearch.watching import DONE, LIVE_FILE, Progress, kept, read_live
 
-RUNNING = (TRIALS[0], TRIALS[11])
-
-
-def test_a_trial_that_has_written_nothing_is_at_no_epoch(tmp_path: Path) -> None:
-    (one,) = progress(fill(empty(tmp_path), RUNNING))
-    assert (one.number, one.epochs, one.of, one.latest) == (1, 0, EPOCHS, None)
-
-
-def test_epochs_and_the_latest_value_come_from_the_metrics_file(tmp_path: Path) -> None:
-    write_metrics(tmp_path, 1, 0, 0.5, 0.7)
-    (one,) = progress(fill(empty(tmp_path), RUNNING))
-    assert (one.epochs, one.latest) == (2, 0.7)
+RUNNING = (TRIALS[0], TRIALS[1], TRIALS[11])
+SHORT = STUDY.with_settings(trials=3)
 
 
-def test_a_line_that_is_being_written_does_not_count(tmp_path: Path) -> None:
-    path = write_metrics(tmp_path, 1, 0, 0.5, 0.7)
-    path.write_bytes(path.read_bytes()[:-9])
-    (one,) = progress(fill(empty(tmp_path), RUNNING))
-    assert (one.epochs, one.latest) == (1, 0.5)
+def tell(ledger: Ledger, **changed: Any) -> None:
+    """What a search in this very process tells."""
+    progress = Progress(activity="searching", done=2, total=ledger.study.trials, refused=4, hypervolume=0.25, feasible="3 of 9")
+    kept(ledger.folder, lambda told: None)(msgspec.structs.replace(progress, **changed))
 
 
-def test_repeats_add_up(tmp_path: Path) -> None:
-    write_metrics(tmp_path, 1, 0, 0.5, 0.6)
-    write_metrics(tmp_path, 1, 1, 0.4)
-    (one,) = progress(fill(empty(tmp_path, STUDY.with_settings(repeats=2)), RUNNING))
-    assert (one.epochs, one.of, one.latest) == (3, 2 * EPOCHS, 0.4)
+def kill(ledger: Ledger) -> None:
+    """As if the search's process were no more."""
+    live = read_live(ledger.folder)
+    (ledger.folder / LIVE_FILE).write_bytes(msgspec.json.encode(msgspec.structs.replace(live, born=1.0)))
 
 
-def test_trials_that_have_ended_are_not_in_progress(tmp_path: Path) -> None:
-    write_metrics(tmp_path, 0, 0, 0.5)
-    assert [one.number for one in progress(fill(empty(tmp_path), RUNNING))] == [1]
+def test_a_living_search_shows_what_it_told_and_how_far_its_trials_are(tmp_path: Path) -> None:
+    ledger = fill(empty(tmp_path), RUNNING)
+    write_metrics(tmp_path, 2, 0, 0.5, 0.7)
+    tell(ledger, seconds_left=90.0)
+    now = now_of(ledger)
+    assert now.alive
+    assert (now.activity, now.refused, now.hypervolume, now.feasible, now.next) == ("searching", 4, 0.25, "3 of 9", "")
+    assert 85 < now.seconds_left <= 90
+    assert [(one.number, one.epochs, one.of, one.latest) for one in now.running] == [(2, 2, EPOCHS, 0.7)]
+
+
+def test_time_left_that_was_not_known_yet_is_taken_from_the_epochs_written_since(tmp_path: Path) -> None:
+    # The baseline runs: two epochs of a second each, three more to go; two trials of five on one of two workers each.
+    ledger = fill(empty(tmp_path, SHORT), (msgspec.structs.replace(TRIALS[0], state="running", top1=None),))
+    tell(ledger)
+    assert now_of(ledger).seconds_left is None
+    write_metrics(tmp_path, 0, 0, 0.5, 0.7)
+    assert now_of(ledger).seconds_left == pytest.approx(8.0)
+
+
+def test_a_killed_search_says_what_the_same_command_does(tmp_path: Path) -> None:
+    ledger = fill(empty(tmp_path), RUNNING)
+    write_metrics(tmp_path, 2, 0, 0.5, 0.7)
+    tell(ledger, seconds_left=90.0)
+    kill(ledger)
+    now = now_of(ledger)
+    assert (now.alive, now.activity, now.seconds_left) == (False, "", None)
+    said = "interrupted: `fvsearch run small` goes on with trial 2 from epoch 2 of 5, starts 13 more and measures the front"
+    assert now.next == said
+
+
+def test_a_search_killed_before_the_first_epoch_starts_its_trial_anew(tmp_path: Path) -> None:
+    ledger = fill(empty(tmp_path, SHORT), RUNNING)
+    assert now_of(ledger).next == "interrupted: `fvsearch run small` goes on with trial 2 from the start and measures the front"
+
+
+def test_a_search_killed_while_it_measured_measures(tmp_path: Path) -> None:
+    ledger = fill(empty(tmp_path, SHORT), TRIALS[:3], quiet={0: QUIET[0]})
+    tell(ledger, activity="measuring 2 front points and the baseline, alone")
+    kill(ledger)
+    assert now_of(ledger).next == "interrupted: `fvsearch run small` measures the front"
+
+
+def test_a_search_that_came_to_its_end_says_so(tmp_path: Path) -> None:
+    ledger = fill(empty(tmp_path, SHORT), TRIALS[:3], quiet={number: QUIET[number] for number in (0, 1, 2)})
+    assert now_of(ledger).next == "at its end"
+    tell(ledger, activity=DONE)
+    assert (now_of(ledger).alive, now_of(ledger).next) == (False, "at its end")
+
+
+def test_a_search_whose_time_was_up_says_how_it_goes_on(tmp_path: Path) -> None:
+    ledger = fill(empty(tmp_path), TRIALS[:3])
+    tell(ledger, activity=DONE)
+    next_ = now_of(ledger).next
+    assert next_.startswith("ended with 3 of the 16 trials asked for, for its time was up, or nothing")
+    assert next_.endswith("`fvsearch run small` starts 13 more")
+
+
+def test_more_trials_than_it_ended_with_are_more_to_do(tmp_path: Path) -> None:
+    ledger = fill(empty(tmp_path), TRIALS[:3])
+    tell(ledger, activity=DONE, total=3)
+    assert now_of(ledger).next == "interrupted: `fvsearch run small` starts 13 more and measures the front"

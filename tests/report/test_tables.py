@@ -6,11 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 from ledgers import TRIALS, empty, fill, write_metrics
 from rich.console import Console
 
 from fvsearch.ledger import Ledger
 from fvsearch.report import tables
+from fvsearch.watching import Progress, kept
 
 
 def text(renderable: Any, width: int = 200) -> str:
@@ -37,6 +39,24 @@ def test_status_tells_a_running_trials_epoch(tmp_path: Path) -> None:
     assert (running["number"], running["epochs"], running["of"], running["latest"]) == (1, 2, 5, 0.625)
 
 
+def test_status_of_a_search_that_works_tells_what_it_tells(tmp_path: Path) -> None:
+    ledger = fill(empty(tmp_path), (TRIALS[0], TRIALS[11]))
+    told = Progress(activity="searching", done=1, total=16, refused=34, hypervolume=0.125, seconds_left=3700.0, feasible="12 of 99 archs")
+    kept(tmp_path, lambda progress: None)(told)
+    shown = text(tables.status_table(ledger))
+    for said in ("searching", "34 refused before training", "0.125", "12 of 99 archs", "about 1 h 01 min left"):
+        assert said in shown
+    document = json.loads(json.dumps(tables.status_document(ledger)))
+    assert (document["alive"], document["activity"], document["refused"], document["hypervolume"]) == (True, "searching", 34, 0.125)
+
+
+def test_status_of_a_killed_search_tells_what_resuming_does(tmp_path: Path) -> None:
+    ledger = fill(empty(tmp_path), (TRIALS[0], TRIALS[11]))
+    said = "interrupted: `fvsearch run small` goes on with trial 1 from the start, starts 14 more and measures the front"
+    assert said in text(tables.status_table(ledger))
+    assert tables.status_document(ledger)["next"] == said
+
+
 def test_status_of_an_empty_study_is_a_sentence(tmp_path: Path) -> None:
     assert "No trial has started yet." in text(tables.status_table(empty(tmp_path)))
 
@@ -56,6 +76,19 @@ def test_the_front_table_has_predicted_and_measured_side_by_side(small: Ledger) 
     assert cells[0][2:] == ["97.0%", "8.10 MiB (0.81x)", "8.00 MiB (0.80x)", "2,400 (1.20x)", "2,300 (1.15x)", "best"]
     assert cells[3][-1] == "fastest, smallest"
     assert cells[4][-1] == "baseline, dominated"
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 120, 200])
+def test_no_width_cuts_a_number_of_the_front(width: int, small: Ledger) -> None:
+    lines = text(tables.front_table(small), width).splitlines()
+    assert max(map(len, lines)) <= width
+    shown = "\n".join(lines)
+    for number in ("97.0%", "8.00 MiB", "0.80x", "2,300", "1.15x"):
+        assert number in shown
+    if width >= 80:
+        for number in ("8.00 MiB (0.80x)", "2,300 (1.15x)", "8.10 MiB", "2,400"):
+            assert number in shown
+    assert "…" not in shown
 
 
 def test_brackets_in_a_folders_name_are_no_markup(tmp_path: Path) -> None:
