@@ -56,6 +56,7 @@ for _command in (
     devices.measure,
     devices.calibrate,
     studies.run,
+    studies.confirm,
     studies.status,
     studies.front,
     studies.report,

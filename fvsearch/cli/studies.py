@@ -78,6 +78,39 @@ def run(
 
 @click.command()
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option(
+    "--seeds", type=click.IntRange(1), help="Fresh trainings of each in all; those that stand count. [default: the study's, else 3]"
+)
+@click.option("--workers", type=click.IntRange(1), default=None, help="Trainings at a time. [default: one for every core, two at most]")
+@click.option(
+    "--pool", type=click.Choice(["local", "inline"]), default="local", show_default=True, help="inline: in this process, to debug."
+)
+@click.option("--backend", metavar="NAME", help="That of the search; no other can confirm its numbers.")
+def confirm(folder: Path, seeds: int | None, workers: int | None, pool: str, backend: str | None) -> None:
+    """Train the front of the study in DIR, its baseline and what its [confirm] names again, with fresh seeds: intervals, ties, luck."""
+    from fvsearch.confirming import confirm_study
+    from fvsearch.ledger import Ledger
+    from fvsearch.progress import watch_confirming
+    from fvsearch.report.page import write_report
+    from fvsearch.workers import RunSettings
+
+    ledger = Ledger.open(folder)
+    searched = [invocation.backend for invocation in ledger.invocations()]
+    settings = RunSettings(
+        backend=set_backend(backend or os.environ.get("KERAS_BACKEND") or (searched[-1] if searched else None)),
+        workers=workers or min(2, os.cpu_count() or 1),
+        pool="inline" if pool == "inline" else "local",
+        command=" ".join(["fvsearch", *sys.argv[1:]]),
+    )
+    with watch_confirming(ledger.study) as watcher:
+        confirm_study(folder, settings, seeds, watcher)
+    page = write_report(Ledger.open(folder))
+    _print_front(folder)
+    click.echo(f"report: {page}")
+
+
+@click.command()
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def status(folder: Path, as_json: bool) -> None:
     """Say how far the study in DIR is."""

@@ -1,0 +1,49 @@
+"""Progress of a confirmation: a bar over trainings, and a line for each that ends."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from fvsearch.report import words
+from fvsearch.study import LEARNED, Study
+from fvsearch.units import show_seconds
+
+if TYPE_CHECKING:
+    from fvsearch.confirming import Confirmation, Confirming, Watcher
+
+
+@contextlib.contextmanager
+def watch_confirming(study: Study) -> Iterator["Watcher"]:
+    """A watcher for `confirm_study` that shows a bar while the block runs."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    console = Console(stderr=True, highlight=False)
+    columns = (TextColumn("[bold]confirming"), BarColumn(bar_width=24), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Bar(*columns, TextColumn("{task.fields[detail]}", markup=False), console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task("confirm", total=None, detail="")
+
+        def watcher(progress: "Confirming") -> None:
+            if progress.ended:
+                console.print(confirmation_line(study, progress.ended), markup=False, soft_wrap=True)
+            running = ", ".join(_name(one) for one in progress.running)
+            bar.update(task, completed=progress.done, total=progress.total, detail=running)
+
+        yield watcher
+
+
+def confirmation_line(study: Study, one: "Confirmation") -> str:
+    """`#7, repeat 2, B2(17, ...)-1(9, ...): validation top-1 95.8%, 9.6 s`."""
+    head = f"{_name(one)}, {one.layout}"
+    if one.failed:
+        return f"{head} failed: {one.reason}"
+    values = [f"{words.NAMES[o.name]} {words.objective(o.name, one.value(o.name))}" for o in study.objectives if o.name in LEARNED]
+    return f"{head}: {', '.join(values)}, {show_seconds(sum(one.seconds.values()))}"
+
+
+def _name(one: "Confirmation") -> str:
+    """`#7, repeat 2`, and on what share where it is not the whole training split."""
+    trial = f"#{one.trial}" if one.trial is not None else one.arch_hash
+    share = f" on {words.percent(one.train_share, 0)}" if one.train_share < 1 else ""
+    return f"{trial}, repeat {one.repeat}{share}"
