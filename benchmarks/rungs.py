@@ -1,0 +1,141 @@
+"""What early stopping saves: hypervolume over training-seconds, the same study with rungs and without.
+
+    python benchmarks/rungs.py [--study reinvestment-shapes] [--backend jax] [--seeds 3] [--trials N] [--set KEY=VALUE ...] [--folder DIR]
+                               [--docs docs/rungs.md] [--out FILE]
+
+For each seed two searches run, in turns: one trains every trial to the end, one stops trials at the rungs of the study (of
+`--rungs`, where it has none). Both have the same seed, space, budget, baseline and reference point. The one with rungs may start
+`--more` times as many trials, for its trials are shorter; it is looked at up to the training-seconds that the other took.
+
+    training-seconds   of a worker, summed over the trials that had ended: train alone, what a search with rungs can save
+    reaches it at      share of the whole search's training-seconds at which the search with rungs had the same hypervolume
+
+A search that was interrupted goes on, and one that has ended is read from its folder. Tables on stderr, one JSON document on stdout.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from _pages import markdown, replace_figures
+
+from fvsearch import RunSettings, load_study, run_study
+from fvsearch.ledger import Ledger
+from fvsearch.report import summarise
+from fvsearch.study import EarlyStopping, Study
+
+SHARES = (0.25, 0.5, 0.75, 1.0)
+
+
+def main() -> None:
+    """Run, or read, the searches; print their figures."""
+    options = parse()
+    study = load_study(options.study, options.settings)
+    study = study.with_settings(trials=options.trials or study.trials, confirm=None)
+    rule = EarlyStopping(rungs=tuple(options.rungs), keep=options.keep)
+    found: list[dict[str, Any]] = []
+    for seed in range(options.seeds):
+        sides = {
+            "whole": study.with_settings(seed=seed, early_stopping=None),
+            "rungs": study.with_settings(seed=seed, early_stopping=rule, trials=round(study.trials * options.more)),
+        }
+        order = list(sides) if seed % 2 == 0 else list(reversed(sides))
+        found.append({side: measured(sides[side], options, side) for side in order} | {"seed": seed})
+        show(found, rule)
+    document = {"study": study.name, "trials": study.trials, "rule": msgspec.to_builtins(rule), "seeds": found}
+    document["devices"] = sorted({device for one in found for side in ("whole", "rungs") for device in one[side]["device"]})
+    if options.docs:
+        replace_figures(options.docs, "rungs", [table(found)])
+    if options.out:
+        options.out.write_text(json.dumps(document, indent=1))
+    print(json.dumps(document))
+
+
+def parse() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--study", default="reinvestment-shapes")
+    parser.add_argument("--backend", default="jax")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--trials", type=int, help="of the search without rungs; the study's unless given")
+    parser.add_argument("--more", type=float, default=2.0, help="times as many trials with rungs")
+    parser.add_argument("--rungs", type=float, nargs="+", default=EarlyStopping().rungs)
+    parser.add_argument("--keep", type=float, default=EarlyStopping().keep)
+    parser.add_argument("--set", dest="settings", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--folder", type=Path, default=Path("runs/bench-rungs"))
+    parser.add_argument("--docs", type=Path)
+    parser.add_argument("--out", type=Path)
+    return parser.parse_args()
+
+
+def measured(study: Study, options: argparse.Namespace, side: str) -> dict[str, Any]:
+    """Hypervolume over training-seconds of one search, run to its end or as it stands there."""
+    folder = options.folder / f"seed{study.seed}-{side}"
+    ledger = run_study(study, folder, RunSettings(backend=options.backend, workers=options.workers, command="benchmarks/rungs.py"))
+    summary = summarise(Ledger.open(folder))
+    volume = summary.hypervolume
+    trials = ledger.trials()
+    return {
+        "over_seconds": [(won.train_seconds, won.value) for won in volume.over_trials],
+        "seconds": volume.over_trials[-1].train_seconds,
+        "all_seconds": volume.over_trials[-1].seconds,
+        "hypervolume": volume.value,
+        "trials": len(trials),
+        "stopped": sum(trial.state == "stopped" for trial in trials),
+        "tau": [(row.epochs, row.tau, row.pairs) for row in summary.rungs],
+        "device": list(summary.facts.devices),
+        "versions": {name: list(known) for name, known in summary.facts.versions.items()},
+    }
+
+
+def value_at(over_seconds: Sequence[Sequence[float]], seconds: float) -> float:
+    """Hypervolume that was won within so many training-seconds."""
+    return max((value for spent, value in over_seconds if spent <= seconds), default=0.0)
+
+
+def reached_at(over_seconds: Sequence[Sequence[float]], value: float) -> float | None:
+    """Training-seconds after which so much hypervolume was won; none where it was not."""
+    return next((spent for spent, won in over_seconds if won >= value), None)
+
+
+def table(found: list[dict[str, Any]]) -> str:
+    """A line a seed, and the medians."""
+    rows: list[list[str]] = []
+    for one in found:
+        whole, rungs = one["whole"], one["rungs"]
+        at = reached_at(rungs["over_seconds"], whole["hypervolume"])
+        gains = [value_at(rungs["over_seconds"], share * whole["seconds"]) / whole["hypervolume"] for share in SHARES]
+        same = [value_at(whole["over_seconds"], share * whole["seconds"]) / whole["hypervolume"] for share in SHARES]
+        rows.append(
+            [
+                str(one["seed"]),
+                f"{whole['trials']}, {whole['seconds']:.0f} s",
+                f"{rungs['trials']}, {rungs['stopped']} stopped, {rungs['seconds']:.0f} s",
+                *(f"{a:.2f} / {b:.2f}" for a, b in zip(same, gains, strict=True)),
+                "never" if at is None else f"{at / whole['seconds']:.2f}",
+            ]
+        )
+    reached = [reached_at(one["rungs"]["over_seconds"], one["whole"]["hypervolume"]) for one in found]
+    shares = [float("inf") if at is None else at / one["whole"]["seconds"] for at, one in zip(reached, found, strict=True)]
+    middle = statistics.median(shares)
+    rows.append(["median", "", "", *("" for _ in SHARES), "never" if middle == float("inf") else f"{middle:.2f}"])
+    header = ["seed", "whole: trials", "rungs: trials", *(f"at {share:.0%}" for share in SHARES), "reaches it at"]
+    return markdown(header, rows)
+
+
+def show(found: list[dict[str, Any]], rule: EarlyStopping) -> None:
+    """What is known by now."""
+    print(f"\nhypervolume over that of the whole search, whole / rungs at shares of its training-seconds; {rule}", file=sys.stderr)
+    print(table(found), file=sys.stderr)
+    for one in found:
+        print(f"seed {one['seed']}: tau of rungs (epochs, tau, trials) {one['whole']['tau']}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
