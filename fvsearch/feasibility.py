@@ -5,6 +5,8 @@ import math
 import random
 from collections.abc import Iterable, Iterator, Mapping
 
+import msgspec
+
 from fvsearch.arch import Arch
 from fvsearch.budgets import is_met, violations
 from fvsearch.calibration import Calibration
@@ -14,9 +16,10 @@ from fvsearch.layout import format_layout
 from fvsearch.records import Record
 from fvsearch.space import Param, Space
 from fvsearch.study import Study
+from fvsearch.units import show_share
 
 ENUMERABLE = 20_000
-"""Spaces up to this size are looked through whole; of larger ones, the extremes and a sample."""
+"""Spaces up to this size are looked through whole where a member is wanted; of larger ones, the extremes and a sample."""
 
 _SAMPLE = 4_000
 
@@ -103,6 +106,11 @@ class Predictor:
         found = violations(self._study.budget, costs, self.baseline)
         return {kind: value - self.margins.get(kind, 0.0) for kind, value in found.items()}
 
+    @property
+    def is_blind(self) -> bool:
+        """Whether images/s are not known yet: then every arch meets a throughput budget."""
+        return math.isinf(self._pace)
+
     def meets(self, arch: Arch) -> bool:
         """Whether an arch may meet the study's budget, as predicted."""
         return is_met(self.violations(self.costs(arch)))
@@ -113,11 +121,13 @@ class Feasible(Record, frozen=True, kw_only=True):
 
     Attributes:
         size: Distinct archs of the space.
-        looked_at: Of them, how many were predicted.
+        spanned: Distinct archs of the space's domains, rules aside.
+        looked_at: Of the space's archs, how many were predicted.
         feasible: Of those, how many meet the budget.
     """
 
     size: int
+    spanned: int
     looked_at: int
     feasible: int
 
@@ -133,15 +143,33 @@ class Feasible(Record, frozen=True, kw_only=True):
 
 
 def feasible_share(study: Study, predictor: Predictor) -> Feasible:
-    """How much of the study's archs meet the budget: exact up to ENUMERABLE archs, else from a sample."""
-    if study.space is None:
-        archs, size = list(study.engine.archs), len(study.engine.archs)
-    elif (size := study.space.size()) <= ENUMERABLE:
-        archs = list(study.space.archs())
+    """How much of the study's archs meet the budget: exact up to twice _SAMPLE archs, else from a sample in which each is as likely."""
+    space = study.space
+    if space is None:
+        archs, size, spanned = list(study.engine.archs), len(study.engine.archs), len(study.engine.archs)
     else:
+        size, spanned = space.size(), msgspec.structs.replace(space, rules=None).size()
         rng = random.Random(study.seed)
-        archs = [study.space.sample(rng) for _ in range(_SAMPLE)]
-    return Feasible(size=size, looked_at=len(archs), feasible=sum(predictor.meets(arch) for arch in archs))
+        archs = list(space.archs()) if size <= 2 * _SAMPLE else [space.sample_evenly(rng) for _ in range(_SAMPLE)]
+    return Feasible(size=size, spanned=spanned, looked_at=len(archs), feasible=sum(predictor.meets(arch) for arch in archs))
+
+
+def feasible_note(study: Study, predictor: Predictor) -> str:
+    """The size of the space and of what the budget leaves of it, in a sentence; it takes about half a second."""
+    found = feasible_share(study, predictor)
+    archs = f"{found.size:,} archs" if study.space else f"{found.size:,} listed archs"
+    if found.size < found.spanned:
+        archs += f" ({show_share(found.size / found.spanned)} of the {found.spanned:,} that the domains span keep the rules)"
+    limits = study.budget.limits()
+    if not limits:
+        return f"{archs}; no budget"
+    if found.exact:
+        left = f"{found.feasible:,} within budget as predicted"
+    elif not found.feasible:
+        left = f"none of a sample of {found.looked_at:,} within budget as predicted"
+    else:
+        left = f"{show_share(found.share)} within budget as predicted, from a sample of {found.looked_at:,}"
+    return f"{archs}; {left}" + ("; images/s are not known before the baseline is measured" if predictor.is_blind else "")
 
 
 def require_feasible(study: Study, predictor: Predictor) -> None:
@@ -153,15 +181,12 @@ def require_feasible(study: Study, predictor: Predictor) -> None:
     limits = study.budget.limits()
     if not limits:
         return
-    looked_at = []
-    for arch in _likely(study):
-        costs = predictor.costs(arch)
-        broken = predictor.violations(costs)
-        if is_met(broken):
-            return
-        looked_at.append((broken, costs, arch))
-    # The nearest arch breaks the budget least; what it breaks most binds.
-    broken, costs, arch = min(looked_at, key=lambda entry: max(entry[0].values()))
+    arch = _nearest(study, predictor)
+    costs = predictor.costs(arch)
+    broken = predictor.violations(costs)
+    if is_met(broken):
+        return
+    # What the nearest arch breaks most binds.
     kind = max(broken, key=lambda name: broken[name])
     limit = limits[kind]
     needed = costs[kind] / predictor.baseline[kind] if limit.relative else costs[kind]
@@ -189,7 +214,8 @@ def spread_over_memory(study: Study, predictor: Predictor, count: int) -> list[A
 
     A search that starts from them has seen both ends of the front before its engine draws; drawn at random, archs crowd in the middle.
     """
-    memory = {arch: predictor.costs(arch)["memory"] for arch in dict.fromkeys(_likely(study)) if predictor.meets(arch)}
+    feasible = [arch for arch in dict.fromkeys(_likely(study)) if predictor.meets(arch)] or [_nearest(study, predictor)]
+    memory = {arch: predictor.costs(arch)["memory"] for arch in feasible}
     low, high = math.log(min(memory.values())), math.log(max(memory.values()))
     found: list[Arch] = []
     for index in range(min(count, len(memory))):
@@ -198,6 +224,34 @@ def spread_over_memory(study: Study, predictor: Predictor, count: int) -> list[A
         found.append(arch)
         del memory[arch]
     return found
+
+
+def _nearest(study: Study, predictor: Predictor) -> Arch:
+    """The first arch found that meets the budget, or else the one that breaks it least.
+
+    Of a space too large to list, the nearest of the likely ones is the beginning: from there on downhill, a param at a time. Rules may
+    keep the extremes of its domains out, so that the cheapest member is none of them.
+    """
+
+    def broken(arch: Arch) -> float:
+        return max(predictor.violations(predictor.costs(arch)).values(), default=0.0)
+
+    best, least = study.baseline, math.inf
+    for arch in _likely(study):
+        if (violation := broken(arch)) < least:
+            best, least = arch, violation
+        if least <= 0:
+            return best
+    space = study.space
+    improved = space is not None and space.size() > ENUMERABLE
+    while improved and space is not None and least > 0:
+        params = space.params(best)
+        neighbours = [space.arch(params | {path: choice}) for path, choices in space.domains().items() for choice in choices]
+        step = min(neighbours, key=broken)
+        improved = broken(step) < least
+        if improved:
+            best, least = step, broken(step)
+    return best
 
 
 def _likely(study: Study) -> Iterator[Arch]:
@@ -213,7 +267,10 @@ def _likely(study: Study) -> Iterator[Arch]:
 
 
 def _extremes(space: Space) -> Iterator[Arch]:
-    """Archs whose every param is at its domain's least or greatest value, cheapest first; depth also at its least above 0."""
+    """Archs whose every param is at its domain's least or greatest value, cheapest first; depth also at its least above 0.
+
+    What breaks a rule of the space is repaired.
+    """
     domains = space.domains()
     ends: dict[str, list[Param]] = {}
     for path, choices in domains.items():

@@ -54,3 +54,8 @@ def parse_duration(text: str) -> float:
 def _decimals(value: float) -> int:
     """Decimals that leave about three digits."""
     return 2 if abs(value) < 10 else 1 if abs(value) < 100 else 0
+
+
+def show_share(share: float) -> str:
+    """A share in percent, three figures of it: 34.5%."""
+    return f"{100 * share:.3g}%"

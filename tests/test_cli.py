@@ -70,7 +70,7 @@ def test_dry_run_says_what_lies_ahead_and_writes_nothing(tmp_path: Path) -> None
     run = fvsearch(*QUICK, "--dry-run", cwd=tmp_path)
     assert run.returncode == 0
     assert "580,800 archs" in run.stdout
-    assert "as predicted, estimated from" in run.stdout
+    assert "within budget as predicted, from a sample of 4,000" in run.stdout
     assert list(tmp_path.iterdir()) == []
 
 

@@ -1,7 +1,7 @@
 import pytest
 
 from fvsearch.errors import ConfigError
-from fvsearch.units import parse_duration
+from fvsearch.units import parse_duration, show_share
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("20m", 1200), ("1h30m", 5400), ("8h", 28800), ("1h 2m 3s", 3723)])
@@ -13,3 +13,8 @@ def test_durations_read(text: str, seconds: float) -> None:
 def test_durations_that_do_not_read_are_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="a time must read as"):
         parse_duration(text)
+
+
+@pytest.mark.parametrize(("share", "text"), [(1, "100%"), (0.3449, "34.5%"), (0.08, "8%"), (0.00052, "0.052%"), (0, "0%")])
+def test_shares_are_percent_with_three_figures(share: float, text: str) -> None:
+    assert show_share(share) == text

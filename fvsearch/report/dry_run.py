@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from fvsearch.calibrating.choose import NONE
 from fvsearch.calibrating.store import kept_for, load_calibration
 from fvsearch.costs import predict
-from fvsearch.feasibility import Predictor, feasible_share, require_feasible
+from fvsearch.feasibility import Predictor, feasible_note, require_feasible
+from fvsearch.importing import open_source, starts_note
 from fvsearch.layout import format_layout
 from fvsearch.study import Study
 from fvsearch.units import show_bytes, show_count
@@ -33,16 +34,14 @@ def dry_run_table(study: Study, calibration: str | None = None) -> "Table":
 
     predictor = Predictor.unmeasured(study)
     require_feasible(study, predictor)
-    found = feasible_share(study, predictor)
     size = study.data.image_shape[:2]
     table = Table(title=f"{study.name}: {study.description}", show_header=False, title_justify="left", min_width=60)
     table.add_column(no_wrap=True)
     table.add_column()
-    table.add_row("space", f"{found.size:,} archs in {study.space.name!r}" if study.space else f"{found.size} listed archs")
-    counted = "counted" if found.exact else f"estimated from {found.looked_at:,} drawn"
-    throughput = study.budget.limits().get("throughput")
-    unknown = "" if throughput is None or throughput.relative else "; images/s are not known before the baseline is measured"
-    table.add_row("within budget", f"{found.share:.1%} as predicted, {counted}{unknown}")
+    table.add_row("space", repr(study.space.name) if study.space else "the study's list")
+    table.add_row("", feasible_note(study, predictor))
+    if rules := study.space and study.space.rules:
+        table.add_row("rules", ", ".join(name if value is True else f"{name} = {value}" for name, value in rules.said().items()))
     table.add_row("budget", _budget(study))
     table.add_row("baseline", format_layout(study.baseline, size))
     base = predictor.baseline
@@ -51,10 +50,24 @@ def dry_run_table(study: Study, calibration: str | None = None) -> "Table":
     )
     table.add_row("objectives", ", ".join(f"{objective.direction} {objective.name}" for objective in study.objectives))
     table.add_row("engine", study.engine.sampler if study.engine.name == "optuna" else study.engine.name)
+    for note in _starts(study, predictor):
+        table.add_row("", note)
     table.add_row("data", f"{study.data.source}: {study.data.num_classes} classes, {size[0]}x{size[1]}x{study.data.channels}")
     table.add_row("predictions", Text(_predictions(study, calibration)))
     table.add_row("work", _work(study, predictor))
     return table
+
+
+def _starts(study: Study, predictor: Predictor) -> list[str]:
+    """What is evaluated first, in a sentence each."""
+    listed = study.listed_starts
+    notes = [starts_note(study, [arch for arch in listed if not predictor.meets(arch)])]
+    if listed:
+        notes.insert(0, f"evaluated first: {len(listed)} warm start{'s' if len(listed) > 1 else ''}")
+    elif other := open_source(study):
+        notes = [f"takes over what fits of the {len(other.trials())} trials of {study.engine.warm_start}"]
+        other.close()
+    return [note for note in notes if note]
 
 
 def _budget(study: Study) -> str:

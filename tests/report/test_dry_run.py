@@ -1,0 +1,45 @@
+from pathlib import Path
+
+import msgspec
+import pytest
+from ledgers import STUDY, TRIALS, arch, fill
+from rich.console import Console
+
+from fvsearch.budgets import Budget
+from fvsearch.errors import ConfigError
+from fvsearch.ledger import Ledger
+from fvsearch.report.dry_run import dry_run_table
+from fvsearch.rules import Rules
+from fvsearch.study import Proposer, Study
+
+
+def shown(study: Study) -> str:
+    console = Console(width=200)
+    with console.capture() as capture:
+        console.print(dry_run_table(study))
+    return capture.get()
+
+
+def test_it_says_what_the_rules_leave() -> None:
+    assert "rules" not in shown(STUDY)
+    text = shown(
+        msgspec.structs.replace(STUDY, space=msgspec.structs.replace(STUDY.space, rules=Rules(widths_never_rise=True, max_depth=4)))
+    )
+    assert "widths_never_rise, max_depth = 4" in text
+    assert f"of the {STUDY.space.size():,} that the domains span keep the rules" in text
+
+
+def test_it_says_which_warm_starts_are_too_costly() -> None:
+    starts = (arch(TRIALS[1].layout), arch(TRIALS[6].layout))
+    study = msgspec.structs.replace(STUDY, engine=Proposer(warm_start=starts), budget=Budget(memory="0.9x"))
+    text = shown(study)
+    assert "evaluated first: 2 warm starts" in text
+    assert f"1 warm start is over budget as predicted and left out: {TRIALS[6].layout}" in text
+
+
+def test_it_looks_at_the_study_that_trials_come_from(tmp_path: Path) -> None:
+    study = msgspec.structs.replace(STUDY, engine=Proposer(warm_start=str(tmp_path)))
+    with pytest.raises(ConfigError, match=r"holds no study: .* at engine\.warm_start"):
+        shown(study)
+    fill(Ledger.create(tmp_path, STUDY), TRIALS[:2], {}).close()
+    assert "takes over what fits of the 2 trials of" in shown(study)
