@@ -8,6 +8,7 @@ is learned here tells how archs compare, and nothing of how well real things are
 from typing import TYPE_CHECKING, NamedTuple
 
 from fvsearch.data.arrays import ArrayPair
+from fvsearch.data.splits import split_indices
 from fvsearch.errors import ConfigError
 from fvsearch.records import Record, from_builtins, require_at_least, require_fraction
 from fvsearch.study import Data
@@ -43,8 +44,8 @@ class ShapesOptions(Record, frozen=True, kw_only=True):
         samples: Pictures in all splits together; every class is drawn as often, to one.
         difficulty: From 0 (in the middle, upright, one size, full contrast, nothing else) to 1 (anywhere, turned, small or large, faint or
             strong, dark or light, under clutter and noise).
-        mislabelled: Share of pictures, in every split, whose label is that of another class: no model is right about all of them, and one
-            that learns them by heart pays for it.
+        mislabelled: Share of the training pictures that are given the label of another class; validation and test are labelled rightly, so
+            a model that learns its pictures by heart pays for it there.
         seed: Of the pictures; `data.seed` is of the split.
     """
 
@@ -66,7 +67,7 @@ class Scenes(NamedTuple):
 
     Attributes:
         drawn: int32 (n,), the class that is drawn.
-        labels: int32 (n,), the class that is said.
+        labels: int32 (n,), the class that is said of it in training.
         place: (n, 2), vertical and horizontal, from -1 to 1 of the room that the figure leaves.
         radius: (n,), of the disc of the figure's area.
         turn: (n,), in full turns.
@@ -109,24 +110,35 @@ def read_options(data: Data) -> ShapesOptions:
     return from_builtins(data.options, ShapesOptions, source="data.options")
 
 
-def read_shapes(data: Data) -> ArrayPair:
-    """All pictures, float32 in [-1, 1].
+def read_shapes(data: Data) -> dict[str, ArrayPair]:
+    """All pictures by split, float32 in [-1, 1]; of the training split some are mislabelled, if the options say so.
 
     Raises:
         ConfigError: The record breaks a law.
     """
-    import numpy as np
-
     check_shapes(data)
     options = read_options(data)
     scenes = draw_scenes(options, data.num_classes, data.channels)
-    images = np.empty((options.samples, *data.image_shape), np.float32)
+    images = draw(scenes, options, data.image_shape)
+    test, validation, train = split_indices(scenes.drawn, data.num_classes, (data.test, data.validation), data.seed)
+    return {
+        "train": ArrayPair(images[train], scenes.labels[train]),
+        "validation": ArrayPair(images[validation], scenes.drawn[validation]),
+        "test": ArrayPair(images[test], scenes.drawn[test]),
+    }
+
+
+def draw(scenes: Scenes, options: ShapesOptions, image_shape: tuple[int, int, int]) -> "Floats":
+    """The pictures of all scenes: (options.samples, height, width, channels), in [-1, 1]."""
+    import numpy as np
+
+    images = np.empty((options.samples, *image_shape), np.float32)
     # From 1: the seeds s and (s, 0) give the same numbers, and s is the scenes'.
     for index, start in enumerate(range(0, options.samples, CHUNK), start=1):
         part = slice(start, start + CHUNK)
         lattice = np.random.default_rng((options.seed, index)).standard_normal((CHUNK, LATTICE, LATTICE), np.float32)
-        images[part] = render(Scenes._make(values[part] for values in scenes), lattice, options.difficulty, data.image_shape)
-    return ArrayPair(images, scenes.labels)
+        images[part] = render(Scenes._make(values[part] for values in scenes), lattice, options.difficulty, image_shape)
+    return images
 
 
 def draw_scenes(options: ShapesOptions, num_classes: int, channels: int) -> Scenes:

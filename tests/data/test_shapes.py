@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from fvsearch.data import check_source, load, load_search_splits
-from fvsearch.data.shapes import ANGLES, MOST_CLASSES, OUTLINES, ShapesOptions, draw_scenes, outline_radii, read_shapes
+from fvsearch.data.arrays import ArrayPair
+from fvsearch.data.shapes import ANGLES, MOST_CLASSES, OUTLINES, ShapesOptions, draw, draw_scenes, outline_radii, read_options
 from fvsearch.errors import ConfigError
 from fvsearch.study import Data
 
@@ -15,6 +16,13 @@ def shapes(image_size: Any = 24, num_classes: int = 10, channels: int = 1, **opt
     return Data(
         source="shapes", image_size=image_size, channels=channels, num_classes=num_classes, options={"samples": 320, "seed": 3, **options}
     )
+
+
+def read_shapes(data: Data) -> ArrayPair:
+    """All pictures, as they are drawn, before the split."""
+    options = read_options(data)
+    scenes = draw_scenes(options, data.num_classes, data.channels)
+    return ArrayPair(draw(scenes, options, data.image_shape), scenes.drawn)
 
 
 def test_pictures_are_scaled_floats_of_the_shape_that_is_asked_for() -> None:
@@ -85,7 +93,17 @@ def test_harder_pictures_are_told_apart_less_well_by_their_pixels() -> None:
     assert 0.9 > middle > hard
 
 
-def test_a_share_is_mislabelled_and_nothing_else_changes() -> None:
+def test_a_share_of_the_training_split_is_mislabelled_and_nothing_else_changes() -> None:
+    clean, wrong = load(shapes(samples=2000)), load(shapes(samples=2000, mislabelled=0.3))
+    assert np.mean(clean.train.labels != wrong.train.labels) == pytest.approx(0.3, abs=0.04)
+    assert clean.test is not None and wrong.test is not None
+    for before, after in ((clean.validation, wrong.validation), (clean.test, wrong.test)):
+        np.testing.assert_array_equal(before.labels, after.labels)
+    for before, after in zip(clean, wrong, strict=True):
+        np.testing.assert_array_equal(before.images, after.images)
+
+
+def test_a_wrong_label_is_another_class_s() -> None:
     options = ShapesOptions(samples=4000, mislabelled=0.2)
     scenes, clean = draw_scenes(options, 10, 1), draw_scenes(ShapesOptions(samples=4000), 10, 1)
     np.testing.assert_array_equal(clean.labels, clean.drawn)
