@@ -3,27 +3,23 @@
 import concurrent.futures
 import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
 import msgspec
 
 from fvsearch import __version__
-from fvsearch.arch import Arch
 from fvsearch.calibrating.choose import check_wanted, settle_predictions
 from fvsearch.calibration import Predictions
 from fvsearch.confirming import Confirming, confirm
 from fvsearch.data import check_source
-from fvsearch.engines import Done, make_engine
-from fvsearch.errors import ConfigError, RunError
-from fvsearch.feasibility import Predictor, require_feasible
+from fvsearch.engines import Done, Failed, check_engine, make_engine
+from fvsearch.errors import ConfigError
+from fvsearch.feasibility import Predictor, feasible_note, require_feasible
 from fvsearch.files import locked_folder
-from fvsearch.layout import format_layout
-from fvsearch.ledger import Invocation, Ledger, TrialRecord, now
-from fvsearch.measuring import MeasureRequest, measure_anchor, measure_throughputs
-from fvsearch.meters.measured import Anchor
+from fvsearch.importing import Imported, import_trials, open_source, starts_note, warm_starts
+from fvsearch.ledger import STUDY_FILE, Invocation, Ledger, TrialRecord, now
 from fvsearch.pools import Pool, WorkerDied
+from fvsearch.quiet import measure_front, take_anchor
 from fvsearch.screening import Candidate, Screen
 from fvsearch.space import Params
 from fvsearch.standing import front, standings
@@ -34,11 +30,6 @@ from fvsearch.underway import time_left
 from fvsearch.volume import hypervolume, reference
 from fvsearch.watching import DONE, Progress, Watcher, kept
 from fvsearch.workers import MAX_DEATHS, RunSettings, as_sentence, open_pool
-
-M = TypeVar("M")
-
-MEASURE_SECONDS = 2.0
-"""Time for measuring one arch's throughput, compile excluded."""
 
 
 def run_study(study: Study, folder: Path, settings: RunSettings, watcher: Watcher = lambda progress: None) -> Ledger:
@@ -59,8 +50,12 @@ def run_study(study: Study, folder: Path, settings: RunSettings, watcher: Watche
         RunError: The baseline cannot be trained or measured on this device.
     """
     check_source(study.data)
+    check_engine(study)
     check_wanted(settings.calibration, study, settings.backend)
     require_feasible(study, _least_predictor(study))
+    # On a resume the other study's folder may be gone.
+    if not (folder / STUDY_FILE).exists() and (other := open_source(study, folder)):
+        other.close()
     with locked_folder(folder, patience=0.0):
         ledger = Ledger.create(folder, study)
         _require_backend(ledger, settings.backend)
@@ -108,7 +103,7 @@ class _Search:
         self._bill()
         self.ledger.settle()
         self.trials = {record.number: record for record in self.ledger.trials()}
-        self.anchor = self.ledger.anchor() or self._take_anchor()
+        self.anchor = self.ledger.anchor() or take_anchor(self.ledger, self.settings, self._tell_progress)
         backend = self.settings.backend
         self.predictions = settle_predictions(self.ledger, self.settings.calibration, backend, self.anchor)
         self.predictor = Predictor.anchored(
@@ -116,45 +111,45 @@ class _Search:
         )
         require_feasible(self.study, self.predictor)
         self.baseline = Candidate(params=self._baseline_params(), arch=self.study.baseline, predicted=self.predictor.baseline)
+        self.taken = self._take_over()
         self.screen = self._make_screen()
+        self.progress = msgspec.structs.replace(self.progress, feasible=self._say_feasible(self.screen))
         if self._unfinished() or self._may_start():
             with open_pool(self.settings, self.ledger.folder) as pool:
                 self._search(pool, self.screen)
-        self._quiet_pass()
+        measure_front(self.ledger, self.settings, tuple(self.trials.values()), self._tell_progress)
         self._confirm()
         self._bill()
         self._tell_progress(DONE)
-
-    def _alone(self, measure: Callable[[MeasureRequest], M], archs: tuple[Arch, ...], what: str) -> M:
-        """Measure archs in one worker that has the device to itself.
-
-        Raises:
-            RunError: It failed; the message begins with `what`.
-        """
-        request = MeasureRequest.of_study(self.study, archs, MEASURE_SECONDS)
-        try:
-            with open_pool(self.settings, self.ledger.folder, 1) as pool:
-                return pool.submit(measure, request).result()
-        except Exception as error:
-            raise RunError(f"{what} cannot be measured: {as_sentence(error)}") from error
-
-    def _take_anchor(self) -> Anchor:
-        """Build and measure the baseline alone: errors of model and device show here, in seconds."""
-        self._tell_progress("measuring the baseline")
-        layout = format_layout(self.study.baseline, self.study.data.image_shape[:2])
-        anchor = self._alone(measure_anchor, (self.study.baseline,), f"the baseline {layout}")
-        self.ledger.set_anchor(anchor)
-        return anchor
 
     def _baseline_params(self) -> Params:
         space, baseline = self.study.space, self.study.baseline
         return space.params(baseline) if space and space.contains(baseline) else {}
 
+    def _take_over(self) -> Imported | None:
+        """What fits of the study that the warm start names, its numbers after the baseline's; none where it names none."""
+        if not isinstance(self.study.engine.warm_start, str):
+            return None
+        if not self.trials:
+            self.ledger.start(new_trial(self.study, self.baseline, self.settings.backend))
+        taken = import_trials(self.ledger, self.settings.backend, self.anchor, self.predictor)
+        self.trials = {record.number: record for record in self.ledger.trials()}
+        return taken
+
+    def _say_feasible(self, screen: Screen) -> str:
+        """What there is to search, and what the search begins with."""
+        parts = (
+            feasible_note(self.study, self.predictor),
+            self.taken.sentence if self.taken else "",
+            starts_note(self.study, screen.skipped),
+        )
+        return "; ".join(filter(None, parts))
+
     def _make_screen(self) -> Screen:
         """A screen before an engine that knows the ledger."""
         study = self.study
-        screen = Screen(study, make_engine(study), self.predictor)
-        for record in self.trials.values():
+        screen = Screen(study, make_engine(study), self.predictor, warm_starts(study, self.taken))
+        for record in sorted(self.trials.values(), key=lambda record: record.ended):
             if record.state == "running":
                 screen.dispatch(record.arch)
             else:
@@ -182,11 +177,15 @@ class _Search:
 
     def _may_start(self) -> bool:
         # An engine that paused trials may ask for more of them when no new one may start.
-        full = len(self.trials) >= self.study.trials and all(record.state != "paused" for record in self.trials.values())
+        full = self._is_full() and all(record.state != "paused" for record in self.trials.values())
         if self.exhausted or full:
             return False
         budget = self.settings.time_budget
         return budget is None or time.monotonic() - self.started < budget
+
+    def _is_full(self) -> bool:
+        """Whether as many trials have started as were asked for; those of another study are extra."""
+        return sum(not record.imported for record in self.trials.values()) >= self.study.trials
 
     def _next_trial(self, screen: Screen) -> TrialRecord | None:
         """Enter the next arch in the ledger, the baseline first, or a paused one again; none while the engine waits or when it is done."""
@@ -198,7 +197,9 @@ class _Search:
         if paused is not None:
             record = asked_again(paused, candidate.epochs)
             self.ledger.update(record)
-        elif len(self.trials) >= self.study.trials:
+        elif self._is_full():
+            # Told as failed, so that the engine does not wait for it.
+            screen.tell(candidate.params, candidate.arch, Failed(reason="no trial was left for it"))
             self.exhausted = True
             return None
         else:
@@ -234,24 +235,10 @@ class _Search:
             return
         (self.ledger.update if record.state == "paused" else self.ledger.finish)(record)
         screen.tell(record.params, record.arch, record.outcome(self.study))
+        # An engine that had no more to propose may have, now that it knows this.
+        self.exhausted = False
         self._bill()
         self._tell_progress("searching", ended=record)
-
-    def _quiet_pass(self) -> None:
-        """Measure the throughput of baseline and front, with nothing else running, until every front point has been.
-
-        A point that breaks the budget leaves the front, and what it dominated may enter: then again.
-        """
-        while True:
-            quiet = self.ledger.quiet_pass()
-            members = front(standings(self.study, tuple(self.trials.values()), self.anchor, quiet))
-            missing = [member.trial for member in members if member.number not in quiet.throughput and not member.trial.is_baseline]
-            if not missing and (0 in quiet.throughput or not members):
-                return
-            self._tell_progress(f"measuring {len(missing)} front points and the baseline, alone")
-            archs = (self.study.baseline, *(trial.arch for trial in missing))
-            measured = self._alone(measure_throughputs, archs, "the trials stand and the same command tries again, but the front")
-            self.ledger.set_quiet_pass(quiet.with_measured([trial.number for trial in missing], measured))
 
     def _confirm(self) -> None:
         """Train again, with fresh seeds, what the study says is to be confirmed."""
@@ -283,7 +270,7 @@ class _Search:
         until = None if limit is None else max(0.0, self.started + limit - time.monotonic())
         return msgspec.structs.replace(
             self.progress,
-            done=sum(record.state != "running" for record in records),
+            done=sum(record.state != "running" and not record.imported for record in records),
             stopped=sum(standing.place == "stopped" for standing in found),
             on_front=len(front(found)),
             hypervolume=hypervolume(self.study, found, self.reference).value,

@@ -301,3 +301,32 @@ def test_a_study_stays_on_its_backend(run: Callable[..., Ledger]) -> None:
     run(ScriptedPool())
     with pytest.raises(ConfigError, match="was searched on jax, and numbers of torch do not compare with it; give --backend jax"):
         run(ScriptedPool(), settings=RunSettings(backend="torch"))
+
+
+def test_a_study_begins_with_what_fits_of_another_and_trains_its_own_trials_beside(run: Callable[..., Ledger], tmp_path: Path) -> None:
+    before = run(ScriptedPool()).trials()
+    (tmp_path / "out").rename(tmp_path / "first")
+    narrower = load_study("quickstart", ["trials=5", "recipe.epochs=2", "space.stages.0.depth=2"])
+    study = narrower.with_settings(engine=Proposer(warm_start=str(tmp_path / "first"), population=8))
+    pool, told = ScriptedPool(1), list[Progress]()
+    trials = run(pool, study, watcher=told.append).trials()
+    fits = [trial.arch_hash for trial in before[1:] if study.space and study.space.contains(trial.arch)]
+    assert fits and [trial.arch_hash for trial in trials if trial.imported] == fits
+    assert len(pool.segments()) == 5 and sum(not trial.imported for trial in trials) == 5
+    assert len({trial.arch_hash for trial in trials}) == len(trials)
+    assert f"{len(fits)} trials imported" in told[-1].feasible
+    assert (told[-1].done, told[-1].total) == (5, 5)
+
+
+def test_a_warm_start_from_no_study_is_refused_before_anything_is_written(run: Callable[..., Ledger], tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="holds no study"):
+        run(ScriptedPool(), STUDY.with_settings(engine=Proposer(warm_start=str(tmp_path / "nothing"))))
+    assert not (tmp_path / "out").exists()
+
+
+def test_listed_warm_starts_come_after_the_baseline(run: Callable[..., Ledger]) -> None:
+    small, large = (
+        parse_layout(f"B1(17, h{width}, m32, a{width // 16})-1(9, h16, m32, a1)", patch_size=2, image_size=8) for width in (16, 48)
+    )
+    trials = run(ScriptedPool(1), STUDY.with_settings(engine=Proposer(warm_start=(small, large)))).trials()
+    assert [trial.arch for trial in trials[1:3]] == [small, large]

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from optuna.storages import BaseStorage
     from optuna.trial import FrozenTrial
 
-__all__ = ["Invocation", "Ledger", "QuietPass", "Repeat", "RungDecision", "State", "TrialRecord", "now"]
+__all__ = ["STUDY_FILE", "Invocation", "Ledger", "QuietPass", "Repeat", "RungDecision", "State", "TrialRecord", "now"]
 
 STUDY_FILE = "study.toml"
 LEDGER_FILE = "ledger.db"

@@ -59,6 +59,7 @@ class Bill(Record, frozen=True, kw_only=True):
         activities: Device-seconds of trials by activity (import, build, compile, train, measure), summed over workers and repeats.
         anchor: Measuring the baseline before the search.
         quiet_pass: Measuring front and baseline after it.
+        confirmation: Training front and baseline again with fresh seeds.
         wall: Of all starts of `fvsearch run`, as far as it is on record.
         starts: Of `fvsearch run`.
     """
@@ -68,6 +69,7 @@ class Bill(Record, frozen=True, kw_only=True):
     quiet_pass: float
     wall: float
     starts: int
+    confirmation: float = 0.0
 
     @property
     def trials(self) -> float:
@@ -76,22 +78,29 @@ class Bill(Record, frozen=True, kw_only=True):
 
     @property
     def total(self) -> float:
-        """Device-seconds in all: trials, anchor and quiet pass."""
-        return self.trials + self.anchor + self.quiet_pass
+        """Device-seconds in all: trials, anchor, quiet pass and confirmation."""
+        return self.trials + self.anchor + self.quiet_pass + self.confirmation
 
 
 ACTIVITIES = ("import", "build", "compile", "train", "measure")
 
 
-def read_bill(trials: tuple[TrialRecord, ...], anchor: Anchor | None, quiet: QuietPass, invocations: tuple[Invocation, ...]) -> Bill:
+def read_bill(
+    trials: tuple[TrialRecord, ...],
+    anchor: Anchor | None,
+    quiet: QuietPass,
+    invocations: tuple[Invocation, ...],
+    confirmation: float = 0.0,
+) -> Bill:
     """The bill of a study so far."""
     names = [*ACTIVITIES, *sorted({name for trial in trials for name in trial.seconds} - set(ACTIVITIES))]
     return Bill(
-        activities={name: sum(trial.seconds.get(name, 0.0) for trial in trials) for name in names},
+        activities={name: sum(trial.seconds.get(name, 0.0) for trial in trials if not trial.imported) for name in names},
         anchor=anchor.seconds if anchor else 0.0,
         quiet_pass=quiet.seconds,
         wall=sum(invocation.seconds for invocation in invocations),
         starts=len(invocations),
+        confirmation=confirmation,
     )
 
 

@@ -1,0 +1,78 @@
+"""What is measured with nothing else running: the baseline before a search, baseline and front after it."""
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from fvsearch.arch import Arch
+from fvsearch.errors import RunError
+from fvsearch.layout import format_layout
+from fvsearch.ledger import Ledger, TrialRecord
+from fvsearch.measuring import MeasureRequest, measure_anchor, measure_throughputs
+from fvsearch.meters.measured import Anchor
+from fvsearch.standing import front, standings
+from fvsearch.workers import RunSettings, as_sentence, open_pool
+
+M = TypeVar("M")
+
+MEASURE_SECONDS = 2.0
+"""Time for measuring one arch's throughput, compile excluded."""
+
+
+def take_anchor(ledger: Ledger, settings: RunSettings, tell: Callable[[str], None]) -> Anchor:
+    """Build and measure the baseline, and keep its costs in the ledger: errors of model and device show here, in seconds.
+
+    Args:
+        ledger: Of the study.
+        settings: How it is run.
+        tell: Told what is going on.
+
+    Raises:
+        RunError: The baseline cannot be trained or measured on this device.
+    """
+    tell("measuring the baseline")
+    study = ledger.study
+    layout = format_layout(study.baseline, study.data.image_shape[:2])
+    anchor = _alone(ledger, settings, measure_anchor, (study.baseline,), f"the baseline {layout}")
+    ledger.set_anchor(anchor)
+    return anchor
+
+
+def measure_front(ledger: Ledger, settings: RunSettings, trials: tuple[TrialRecord, ...], tell: Callable[[str], None]) -> None:
+    """The quiet pass: measure the throughput of baseline and front until every front point has been.
+
+    A point that breaks the budget leaves the front, and what it dominated may enter: then again.
+
+    Args:
+        ledger: Of the study; what was measured before stands there.
+        settings: How it is run.
+        trials: All of the study.
+        tell: Told what is going on.
+
+    Raises:
+        RunError: They cannot be measured on this device.
+    """
+    study, anchor = ledger.study, ledger.anchor()
+    while True:
+        quiet = ledger.quiet_pass()
+        members = front(standings(study, trials, anchor, quiet))
+        missing = [member.trial for member in members if member.number not in quiet.throughput and not member.trial.is_baseline]
+        if not missing and (0 in quiet.throughput or not members):
+            return
+        tell(f"measuring {len(missing)} front points and the baseline, alone")
+        archs = (study.baseline, *(trial.arch for trial in missing))
+        measured = _alone(ledger, settings, measure_throughputs, archs, "the trials stand and the same command tries again, but the front")
+        ledger.set_quiet_pass(quiet.with_measured([trial.number for trial in missing], measured))
+
+
+def _alone(ledger: Ledger, settings: RunSettings, measure: Callable[[MeasureRequest], M], archs: Sequence[Arch], what: str) -> M:
+    """Measure archs in one worker that has the device to itself.
+
+    Raises:
+        RunError: It failed; the message begins with `what`.
+    """
+    request = MeasureRequest.of_study(ledger.study, tuple(archs), MEASURE_SECONDS)
+    try:
+        with open_pool(settings, ledger.folder, 1) as pool:
+            return pool.submit(measure, request).result()
+    except Exception as error:
+        raise RunError(f"{what} cannot be measured: {as_sentence(error)}") from error
