@@ -56,6 +56,16 @@ class Progress(Record, frozen=True, kw_only=True):
 Watcher = Callable[[Progress], None]
 
 
+def together(*watchers: Watcher) -> Watcher:
+    """One watcher that passes on what it is told to each."""
+
+    def watcher(progress: Progress) -> None:
+        for each in watchers:
+            each(progress)
+
+    return watcher
+
+
 class Countdown:
     """The time left between two tellings: what was told when the latest trial ended, less what has gone by since."""
 

@@ -25,6 +25,9 @@ from fvsearch.cli.common import backend_option, echo_json, print_renderable, set
     metavar="FILE|none",
     help="Predict by this file of `fvsearch calibrate`, or by formula alone. [default: what is kept for this study and device]",
 )
+@click.option(
+    "--tensorboard", is_flag=True, help="Write each trial's epochs for TensorBoard, as they end: tensorboard --logdir DIR/tensorboard"
+)
 @click.option("--dry-run", is_flag=True, help="Say the size of the space, the feasible share and the work ahead; train nothing.")
 def run(
     study: str,
@@ -36,6 +39,7 @@ def run(
     backend: str | None,
     settings: tuple[str, ...],
     calibration: str | None,
+    tensorboard: bool,
     dry_run: bool,
 ) -> None:
     """Search. STUDY is a name of `fvsearch list studies` or a TOML file; on a folder that stands, the search goes on."""
@@ -56,6 +60,7 @@ def run(
     from fvsearch.progress import watch
     from fvsearch.search import run_study
     from fvsearch.units import parse_duration
+    from fvsearch.watching import Watcher, together
     from fvsearch.workers import RunSettings
 
     run_settings = RunSettings(
@@ -67,8 +72,13 @@ def run(
         calibration=calibration,
     )
     folder = out or Path("runs") / defined.name
+    others: list[Watcher] = []
+    if tensorboard:
+        from fvsearch.tensorboard import EventWriter
+
+        others.append(EventWriter(folder))
     with watch(defined, folder) as watcher:
-        ledger = run_study(defined, folder, run_settings, watcher)
+        ledger = run_study(defined, folder, run_settings, together(watcher, *others))
     from fvsearch.report.page import write_report
 
     page = write_report(ledger)
