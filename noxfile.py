@@ -17,6 +17,9 @@ nox.options.sessions = ["tests"]
 nox.options.reuse_existing_virtualenvs = True
 
 BACKENDS = ("jax", "tensorflow", "torch")
+CLIENTS = ("keras-tuner", "tensorboard")
+"""Extras that the tests use beside the backends."""
+
 PROJECT = nox.project.load_toml("pyproject.toml")
 CONSTRAINTS = ("-c", "constraints.txt")
 EVERY_BACKEND = Path(".nox", "every-backend")
@@ -34,7 +37,7 @@ def every_backend(session: nox.Session) -> Path:
     if not (bin_folder / "python").exists():
         session.run(sys.executable, "-m", "virtualenv", "--quiet", str(EVERY_BACKEND), external=True)
     if EVERY_BACKEND not in _UP_TO_DATE:
-        wanted = ["-e", f".[{','.join(BACKENDS)}]", *group("test")]
+        wanted = ["-e", f".[{','.join(BACKENDS + CLIENTS)}]", *group("test")]
         session.run(str(bin_folder / "python"), "-m", "pip", "install", "--quiet", *CONSTRAINTS, *wanted, external=True)
         _UP_TO_DATE.add(EVERY_BACKEND)
     return bin_folder
@@ -111,7 +114,7 @@ def report(session: nox.Session) -> None:
     browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if browser is None:
         session.error("no Chromium on the PATH; on Debian and Ubuntu: apt-get install chromium")
-    session.install(*CONSTRAINTS, "-e", ".", *group("test"), *group("browser"))
+    session.install(*CONSTRAINTS, "-e", ".[dashboard]", *group("test"), *group("browser"))
     session.run("pytest", "tests/browser", *session.posargs, env={"CHROMIUM": str(browser)})
 
 
