@@ -1,6 +1,6 @@
 """confirm: front points, the baseline and archs asked for, trained again with fresh seeds, so that a front can be believed.
 
-What a search selects is in part luck: of many values it takes the highest, which are high by their seeds too (the winner's curse). Only
+What a search selects is in part luck: of many values it takes the best, which are good by their seeds too (the winner's curse). Only
 trainings that had no part in the selection tell how good the selected are. Each of them is one entry of the ledger, beside the trials,
 written when it ends: interrupted at any point, the same call goes on from there.
 """

@@ -1,6 +1,6 @@
 """What a front's points are worth by trainings that had no part in selecting them: means, intervals, ties, and which points were luck.
 
-A search keeps the highest of many values, and a value is high by its arch and by its seed. So what was selected is too good on average
+A search keeps the best of many values, and a value is good by its arch and by its seed. So what was selected is too good on average
 (the winner's curse), and only fresh seeds tell by how much: every mean here is over those alone.
 """
 
@@ -34,6 +34,7 @@ class Fresh(Record, frozen=True, kw_only=True):
         values: Of each fresh training that did not fail, by repeat.
         means: Of every learned objective.
         failed: Fresh trainings that failed.
+        memory: Measured peak bytes, of the trial or else of a fresh training.
         verdict: Of a point of the search's front, as `confirmed` defines it; empty for others.
         cheaper: The trial that a tied point is tied with, the cheapest in the first cost; none for others.
         ties: Other confirmed points of the search's front that this one cannot be told from.
@@ -50,6 +51,7 @@ class Fresh(Record, frozen=True, kw_only=True):
     values: tuple[float, ...]
     means: dict[str, float]
     failed: int
+    memory: float | None
     verdict: Verdict | Literal[""] = ""
     cheaper: int | None = None
     ties: tuple[int, ...] = ()
@@ -151,7 +153,13 @@ def _fresh(study: Study, group: Sequence[Confirmation], standing: Standing | Non
         values=tuple(values),
         means={name: statistics.fmean(one.value(name) for one in good) for name in names} if good else {},
         failed=len(group) - len(good),
+        memory=_memory(group, standing),
     )
+
+
+def _memory(group: Sequence[Confirmation], standing: Standing | None) -> float | None:
+    known = [standing.trial.measured] if standing else []
+    return next((measured["memory"] for measured in [*known, *(one.measured for one in group)] if "memory" in measured), None)
 
 
 def _has_value(row: Fresh | None) -> bool:

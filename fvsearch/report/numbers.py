@@ -10,8 +10,10 @@ import msgspec
 
 from fvsearch import pareto
 from fvsearch.arch import Arch
+from fvsearch.confirming import confirmations
 from fvsearch.ledger import Ledger, TrialRecord
 from fvsearch.records import Record
+from fvsearch.report.confirmed import Confirmed, confirmed
 from fvsearch.report.facts import Bill, Facts, read_bill, read_facts
 from fvsearch.report.rungs import RungRow, rung_rows
 from fvsearch.space import Params
@@ -112,6 +114,7 @@ class Summary(Record, frozen=True, kw_only=True):
         front: Best first, by `learned`.
         others: All other trials, by number.
         rungs: How far an early look tells the end of a training.
+        confirmed: What fresh seeds say of the front; none before it was trained again.
     """
 
     facts: Facts
@@ -123,6 +126,7 @@ class Summary(Record, frozen=True, kw_only=True):
     hypervolume: Hypervolume
     rungs: tuple[RungRow, ...]
     bill: Bill
+    confirmed: Confirmed | None = None
 
     @property
     def rows(self) -> tuple[Row, ...]:
@@ -153,6 +157,7 @@ def summarise(ledger: Ledger) -> Summary:
     anchor, quiet = ledger.anchor(), ledger.quiet_pass()
     learned = next(o.name for o in study.objectives if o.name in LEARNED)
     picks = picked(study, [standing for standing in found if standing.place == "front"])
+    again = confirmed(study, found, confirmations(ledger))
     named: dict[int, tuple[Pick, ...]] = {number: tuple(pick for pick in picks if picks[pick] == number) for number in picks.values()}
     baseline = next((standing for standing in found if standing.trial.is_baseline), None)
     rows = [_row(standing, baseline, learned, named.get(standing.number, ())) for standing in found]
@@ -166,7 +171,8 @@ def summarise(ledger: Ledger) -> Summary:
         others=tuple(row for row in rows if row.place != "front"),
         hypervolume=hypervolume(study, found),
         rungs=rung_rows(study, [s.trial for s in found]),
-        bill=read_bill(tuple(s.trial for s in found), anchor, quiet, ledger.invocations()),
+        bill=read_bill(tuple(s.trial for s in found), anchor, quiet, ledger.invocations(), again.seconds if again else 0.0),
+        confirmed=again,
     )
 
 

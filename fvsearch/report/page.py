@@ -52,13 +52,14 @@ def render(summary: Summary) -> str:
     import plotly.offline
 
     from fvsearch import __version__
-    from fvsearch.report import look, plots
+    from fvsearch.report import confirmed_view, look, plots
 
     figures = {
         "memory": plots.tradeoff(summary, "memory"),
         "throughput": plots.tradeoff(summary, "throughput"),
         "hypervolume": plots.hypervolume_over_trials(summary),
         "curves": plots.learning_curves(summary),
+        "confirmed": confirmed_view.figure(summary),
     }
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("fvsearch.report", "."),
@@ -79,6 +80,8 @@ def render(summary: Summary) -> str:
         others=[o.name for o in summary.facts.objectives if o.name not in (summary.learned, "memory", "throughput")],
         counts=[(PLACE_WORDS[place], summary.counts[place]) for place in PLACES if summary.counts[place]],
         rungs=_rungs(summary),
+        confirmed=confirmed_view.lines(summary),
+        confirmed_method=confirmed_view.method(summary.confirmed) if summary.confirmed else "",
         bill=_bill(summary),
         folder=shlex.quote(summary.facts.folder),
         # graph_objects leaves what is None out, and plotly.js fills it in.
@@ -168,6 +171,7 @@ def _bill(summary: Summary) -> list[dict[str, Any]]:
         *((name, "", seconds) for name, seconds in bill.activities.items()),
         ("anchor", "the baseline, measured before the search", bill.anchor),
         ("quiet pass", "front and baseline, measured after it", bill.quiet_pass),
+        *([("confirmation", "front and baseline, trained again with fresh seeds", bill.confirmation)] if bill.confirmation else []),
     ]
     return [
         {"name": name, "note": note, "time": show_seconds(seconds), "share": seconds / bill.total if bill.total else 0.0}

@@ -142,6 +142,8 @@ def front_table(ledger: Ledger) -> "RenderableType":
         return parts[0]
     table = Fitting(_wide_front(rows, summary), _narrow_front(rows, summary), _front_list(rows, summary))
     notes = f"Costs are of {words.at_which(summary)}; x is times the baseline, from the same source. {words.caution(summary)}"
+    if luck := words.luck(summary):
+        notes = f"{notes} Fresh: mean over seeds that had no part in the selection, ± half of its 95% interval, and how many. {luck}"
     if still := words.unfinished(summary):
         notes = f"{still} {notes}"
     return Group(*parts, table, Text(notes, style="dim"))
@@ -172,9 +174,13 @@ class Fitting:
         yield next(fitting, self._choices[-1])
 
 
-def _other_names(summary: Summary) -> list[str]:
-    """Objectives that have one column."""
-    return [o.name for o in summary.facts.objectives if o.name not in ("memory", "throughput")]
+def _single_columns(rows: Sequence[Row], summary: Summary) -> dict[str, list[str]]:
+    """By heading, what has one column: objectives, and what fresh seeds say where there are any."""
+    names = [o.name for o in summary.facts.objectives if o.name not in ("memory", "throughput")]
+    columns = {words.NAMES[name]: [words.learned(row, name) for row in rows] for name in names}
+    if summary.confirmed:
+        columns["fresh seeds"] = [words.fresh(row, summary) for row in rows]
+    return columns
 
 
 def _wide_front(rows: Sequence[Row], summary: Summary) -> "Table":
@@ -182,7 +188,7 @@ def _wide_front(rows: Sequence[Row], summary: Summary) -> "Table":
     from rich.table import Table
     from rich.text import Text
 
-    columns = {words.NAMES[name]: [words.learned(row, name) for row in rows] for name in _other_names(summary)}
+    columns = _single_columns(rows, summary)
     sides = {"memory": [_both("memory", row.memory) for row in rows], "images/s": [_both("throughput", row.throughput) for row in rows]}
     table = Table("trial")
     table.add_column("layout", overflow="fold", min_width=24)
@@ -195,7 +201,7 @@ def _wide_front(rows: Sequence[Row], summary: Summary) -> "Table":
     for index, row in enumerate(rows):
         cells = [column[index] for column in columns.values()]
         cells += [side for both in sides.values() for side in both[index]]
-        table.add_row(f"{row.number:>5}", Text(row.layout), *cells, _note(row), end_section=index + 1 == len(summary.front))
+        table.add_row(f"{row.number:>5}", Text(row.layout), *cells, _note(row, summary), end_section=index + 1 == len(summary.front))
     return table
 
 
@@ -205,7 +211,7 @@ def _narrow_front(rows: Sequence[Row], summary: Summary) -> "Table":
     from rich.table import Table
     from rich.text import Text
 
-    columns = {words.NAMES[name].replace(" ", "\n"): [words.learned(row, name) for row in rows] for name in _other_names(summary)}
+    columns = {heading.replace(" ", "\n"): cells for heading, cells in _single_columns(rows, summary).items()}
     for heading, name in (("memory\n(predicted)", "memory"), ("images/s\n(predicted)", "throughput")):
         both = [_both(name, row.memory if name == "memory" else row.throughput) for row in rows]
         columns[heading] = [f"{measured}\n({predicted.replace(' (', ', ').removesuffix(')')})" for predicted, measured in both]
@@ -215,7 +221,7 @@ def _narrow_front(rows: Sequence[Row], summary: Summary) -> "Table":
         _add_numbers(table, heading, cells)
     for index, row in enumerate(rows):
         layout = Text(row.layout)
-        if note := _note(row):
+        if note := _note(row, summary):
             layout.append(f"\n{note}", style="dim")
         cells = [column[index] for column in columns.values()]
         table.add_row(f"{row.number:>5}", layout, *cells, end_section=index + 1 == len(summary.front))
@@ -227,9 +233,10 @@ def _front_list(rows: Sequence[Row], summary: Summary) -> "RenderableType":
     from rich.text import Text
 
     said = []
-    for row in rows:
-        note = f" ({_note(row)})" if _note(row) else ""
-        values = [f"{words.NAMES[name]} {words.learned(row, name)}" for name in _other_names(summary)]
+    columns = _single_columns(rows, summary)
+    for index, row in enumerate(rows):
+        note = f" ({_note(row, summary)})" if _note(row, summary) else ""
+        values = [f"{heading} {cells[index]}" for heading, cells in columns.items()]
         costs = [f"{name} {words.cost(name, quantity)}" for name, quantity in (("memory", row.memory), ("throughput", row.throughput))]
         said.append(f"{row.number}{note}: {row.layout}; {'; '.join([*values, *costs])}")
     return Text("\n".join(said))
@@ -247,13 +254,22 @@ def _both(name: str, quantity: Quantity) -> list[str]:
     return [words.with_ratio(name, value, ratio).replace(" images/s", "") for value, ratio in sides]
 
 
-def _note(row: Row) -> str:
+def _note(row: Row, summary: Summary) -> str:
     marks = [*row.picks, *(["baseline"] if row.is_baseline else [])]
+    found = summary.confirmed.row(row.number) if summary.confirmed else None
+    if found and found.verdict in ("dropped", "tied"):
+        marks.append("luck" if found.verdict == "dropped" else f"luck: ties with {found.cheaper}")
     return ", ".join(marks if row.place == "front" else [*marks, row.place])
 
 
 def _flat(row: Row, summary: Summary) -> dict[str, object]:
     found: dict[str, object] = {"trial": row.number, "layout": row.layout, "arch_hash": row.arch_hash}
+    if summary.confirmed:
+        again = summary.confirmed.row(row.number)
+        estimate = again.mean if again else None
+        found |= {f"fresh_{summary.learned}": estimate.value if estimate else None}
+        found |= {"fresh_low": estimate.low if estimate else None, "fresh_high": estimate.high if estimate else None}
+        found |= {"fresh_seeds": len(again.values) if again else 0, "verdict": again.verdict if again else ""}
     for name in (o.name for o in summary.facts.objectives if o.name in LEARNED):
         found |= {name: row.values.get(name), f"{name}_spread": row.spread.get(name)}
     for kind, quantity in (("memory", row.memory), ("throughput", row.throughput)):

@@ -1,5 +1,6 @@
 """How a study reads: names of things, costs with their ratio, and the sentence that says what was found."""
 
+from fvsearch.report.intervals import Estimate
 from fvsearch.report.numbers import Quantity, Row, Summary
 from fvsearch.study import LEARNED
 from fvsearch.units import show_bytes, show_count, show_throughput
@@ -45,6 +46,18 @@ def learned(row: Row, name: str) -> str:
         return NONE
     text = objective(name, row.values[name])
     return f"{text} ± {objective(name, row.spread[name])}" if row.spread.get(name) else text
+
+
+def estimate(name: str, value: Estimate) -> str:
+    """A mean with half its 95% interval: `95.1% ± 2.5%`."""
+    text = objective(name, value.value)
+    return text if value.low is None or value.high is None else f"{text} ± {objective(name, (value.high - value.low) / 2)}"
+
+
+def fresh(row: Row, summary: Summary) -> str:
+    """A trial's mean over fresh seeds and how many there were; no number where it was not trained again."""
+    found = summary.confirmed.row(row.number) if summary.confirmed else None
+    return NONE if found is None or found.mean is None else f"{estimate(summary.learned, found.mean)} ({len(found.values)})"
 
 
 def cost(name: str, quantity: Quantity) -> str:
@@ -139,6 +152,27 @@ def caution(summary: Summary) -> str:
     if summary.facts.repeats == 1:
         return "One seed: each architecture was trained once, so differences under seed noise are ties."
     return f"{summary.facts.repeats} seeds: values are means over {summary.facts.repeats} trainings, ± is their standard deviation."
+
+
+def luck(summary: Summary) -> str:
+    """What fresh seeds say of the front, in a sentence or two; empty before there are any."""
+    found = summary.confirmed
+    if found is None:
+        return ""
+    judged = sum(bool(row.verdict) for row in found.rows)
+    if not judged:
+        return "No point of the front has been trained again."
+    causes = {"no longer on the front by fresh seeds": len(found.dropped), "tied with a cheaper one": len(found.tied)}
+    reasons = " and ".join(f"{count} {cause}" for cause, count in causes.items() if count)
+    count = len(found.luck)
+    said = f"Of {plural(judged, 'front point')} trained again {count or 'none'} {'was' if count == 1 else 'were'} luck"
+    said += f": {reasons}." if reasons else "."
+    if found.flattered is not None:
+        size = objective(summary.learned, abs(found.flattered)).replace("%", " points")
+        said += f" The search saw its front {size} {'better' if found.flattered > 0 else 'worse'} than fresh seeds do, on average."
+    if found.missing:
+        said += f" Without a fresh value: {', '.join(f'trial {number}' for number in found.missing)}."
+    return said
 
 
 def at_which(summary: Summary) -> str:
