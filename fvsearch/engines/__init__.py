@@ -6,9 +6,21 @@ from fvsearch.engines.base import Completed, Done, Engine, Failed, Infeasible, O
 from fvsearch.space import Param
 from fvsearch.study import EngineName, Study
 
-__all__ = ["Completed", "Done", "Engine", "Failed", "Infeasible", "Outcome", "Stopped", "Suggestion", "Wait", "make_engine"]
+__all__ = ["Completed", "Done", "Engine", "Failed", "Infeasible", "Outcome", "Stopped", "Suggestion", "Wait", "check_engine", "make_engine"]
 
 Domains = Mapping[str, tuple[Param, ...]]
+
+
+def check_engine(study: Study) -> None:
+    """The law that the study's engine can serve it, as far as can be told at once; nothing heavy is imported.
+
+    Raises:
+        ConfigError: It cannot, or its package is not installed.
+    """
+    if study.engine.name == "keras_tuner":
+        from fvsearch.engines._keras_tuner import check_keras_tuner
+
+        check_keras_tuner(study.engine, study.objectives)
 
 
 def make_engine(study: Study) -> Engine:
