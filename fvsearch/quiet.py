@@ -9,6 +9,7 @@ from fvsearch.layout import format_layout
 from fvsearch.ledger import Ledger, TrialRecord
 from fvsearch.measuring import MeasureRequest, measure_anchor, measure_throughputs
 from fvsearch.meters.measured import Anchor
+from fvsearch.noting import note_measured
 from fvsearch.standing import front, standings
 from fvsearch.workers import RunSettings, as_sentence, open_pool
 
@@ -57,6 +58,7 @@ def measure_front(ledger: Ledger, settings: RunSettings, trials: tuple[TrialReco
         members = front(standings(study, trials, anchor, quiet))
         missing = [member.trial for member in members if member.number not in quiet.throughput and not member.trial.is_baseline]
         if not missing and (0 in quiet.throughput or not members):
+            note_measured(ledger, trials)
             return
         tell(f"measuring {len(missing)} front points and the baseline, alone")
         archs = (study.baseline, *(trial.arch for trial in missing))

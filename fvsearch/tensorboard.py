@@ -147,7 +147,7 @@ def _scalars(values: dict[str, float]) -> "Summary":
 
 
 def _about(study: Study, record: TrialRecord, repeat: int, begun: float) -> "Summary":
-    """The arch in words, and its params as hparams; trainings of one arch are one group."""
+    """The arch in words, and its params as hparams; trainings of one trial are one group."""
     from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
     from tensorboard.compat.proto.tensor_pb2 import TensorProto
     from tensorboard.compat.proto.types_pb2 import DT_STRING
@@ -166,7 +166,7 @@ def _about(study: Study, record: TrialRecord, repeat: int, begun: float) -> "Sum
         metadata=text.create_summary_metadata("arch", ""),
         tensor=TensorProto(dtype=DT_STRING, string_val=["\n\n".join(lines).encode()]),
     )
-    start = SessionStartInfo(group_name=record.arch_hash, start_time_secs=begun)
+    start = SessionStartInfo(group_name=f"trial {record.number}", start_time_secs=begun)
     for path, value in sorted({"layout": record.layout, **record.params}.items()):
         if isinstance(value, str):
             start.hparams[path].string_value = value

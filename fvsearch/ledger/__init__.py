@@ -40,6 +40,9 @@ _METRIC_NAMES = "study:metric_names"
 UNITS = {"memory": "memory (bytes)", "throughput": "throughput (images/s)", "macs": "macs per image"}
 """Of objectives, as Optuna's tools name their values: these have no room for a unit beside each number."""
 
+NOTED_BY, NOTE_LENGTH = "fvsearch", 2045
+"""How our notes begin; characters of a note that optuna-dashboard keeps in one piece."""
+
 
 class Ledger:
     """The trials of the study in a folder.
@@ -185,6 +188,22 @@ class Ledger:
     def set_invocations(self, invocations: tuple[Invocation, ...]) -> None:
         """Enter the starts of `run`."""
         self.write(_INVOCATIONS, invocations)
+
+    def note(self, text: str, number: int | None = None) -> None:
+        """Note what Optuna's own record of an ended trial cannot say any more, where optuna-dashboard shows it: notes may change.
+
+        Args:
+            text: Markdown, in place of the note that stood there; a note that a user wrote there stays.
+            number: Of the trial; none is a note on the study.
+        """
+        place = "" if number is None else f"{self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)}:"
+        text_key, version_key = f"dashboard:{place}note_str:0", f"dashboard:{place}note_ver"
+        attrs = self._storage.get_study_system_attrs(self._study_id)
+        text = f"{NOTED_BY}: {text}"[:NOTE_LENGTH]
+        before = attrs.get(text_key, "")
+        if before != text and (not before or before.startswith(NOTED_BY)):
+            self._storage.set_study_system_attr(self._study_id, text_key, text)
+            self._storage.set_study_system_attr(self._study_id, version_key, attrs.get(version_key, 0) + 1)
 
     def settle(self) -> None:
         """End the trials whose record says so but whose state does not: their coordinator was killed between the two."""
