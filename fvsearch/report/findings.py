@@ -1,6 +1,6 @@
 """Which findings of the Funnel-ViT report a study found, did not find, or cannot tell, from whatever archs it trained with several seeds.
 
-Pure: evidence in, verdicts out. Comparisons are found by how archs are related (`kin`), so they need no list, and a study that trained none
+Evidence in, verdicts out. Comparisons are found by how archs are related (`kin`), so they need no list, and a study that trained none
 of a kind is told which trainings would tell. Intervals are 95% each, Student's or Welch's, and not corrected for their number.
 """
 
@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from fvsearch.arch import Arch
+from fvsearch.ledger import Ledger
 from fvsearch.report import kin
-from fvsearch.report.evidence import Evidence, Run
+from fvsearch.report.evidence import Evidence, Run, gather
 from fvsearch.report.intervals import Estimate, contrast, difference, mean
 from fvsearch.report.verdicts import (
     POINT,
@@ -33,6 +34,14 @@ REACHED = 0.95
 """Two archs are compared by the epochs that each needs to this share of its final validation top-1."""
 STEPS = 0.1
 """Epochs that differ by no more than this share of the recipe's are the same number of steps."""
+
+
+def study_findings(ledger: Ledger) -> tuple[Finding, ...]:
+    """The findings of a ledger's study; none where it neither asks for several seeds of anything nor can tell of any finding."""
+    study = ledger.study
+    findings = read_findings(gather(ledger), study.baseline, study.recipe.epochs, study.data.train_share)
+    asked = study.confirm is not None
+    return findings if asked or any(finding.verdict != "cannot tell" for finding in findings) else ()
 
 
 class Pair(NamedTuple):

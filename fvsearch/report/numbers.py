@@ -15,7 +15,9 @@ from fvsearch.ledger import Ledger, TrialRecord
 from fvsearch.records import Record
 from fvsearch.report.confirmed import Confirmed, confirmed
 from fvsearch.report.facts import Bill, Facts, read_bill, read_facts
+from fvsearch.report.findings import study_findings
 from fvsearch.report.rungs import RungRow, rung_rows
+from fvsearch.report.verdicts import Finding
 from fvsearch.space import Params
 from fvsearch.standing import Place, Standing, ledger_standings, minimised
 from fvsearch.study import LEARNED, Study
@@ -115,6 +117,7 @@ class Summary(Record, frozen=True, kw_only=True):
         others: All other trials, by number.
         rungs: How far an early look tells the end of a training.
         confirmed: What fresh seeds say of the front; none before it was trained again.
+        findings: Which of the Funnel-ViT report's findings the study found; none where it neither asks nor can tell.
     """
 
     facts: Facts
@@ -127,6 +130,7 @@ class Summary(Record, frozen=True, kw_only=True):
     rungs: tuple[RungRow, ...]
     bill: Bill
     confirmed: Confirmed | None = None
+    findings: tuple[Finding, ...] = ()
 
     @property
     def rows(self) -> tuple[Row, ...]:
@@ -173,6 +177,7 @@ def summarise(ledger: Ledger) -> Summary:
         rungs=rung_rows(study, [s.trial for s in found]),
         bill=read_bill(tuple(s.trial for s in found), anchor, quiet, ledger.invocations(), again.seconds if again else 0.0),
         confirmed=again,
+        findings=study_findings(ledger),
     )
 
 

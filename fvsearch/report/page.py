@@ -53,6 +53,7 @@ def render(summary: Summary) -> str:
 
     from fvsearch import __version__
     from fvsearch.report import confirmed_view, look, plots
+    from fvsearch.report.findings_view import finding_lines
 
     figures = {
         "memory": plots.tradeoff(summary, "memory"),
@@ -81,6 +82,7 @@ def render(summary: Summary) -> str:
         counts=[(PLACE_WORDS[place], summary.counts[place]) for place in PLACES if summary.counts[place]],
         rungs=_rungs(summary),
         confirmed=confirmed_view.lines(summary),
+        findings=finding_lines(summary.findings),
         confirmed_method=confirmed_view.method(summary.confirmed) if summary.confirmed else "",
         bill=_bill(summary),
         folder=shlex.quote(summary.facts.folder),
