@@ -55,6 +55,7 @@ class Trial(Record, frozen=True, kw_only=True):
         memory: Measured, in MiB.
         predicted: Memory, in MiB.
         throughput: Predicted, in images/s.
+        epochs: Trained; fewer where a rung stopped it, or where it is paused.
     """
 
     layout: str
@@ -63,6 +64,7 @@ class Trial(Record, frozen=True, kw_only=True):
     memory: float | None = None
     predicted: float
     throughput: float
+    epochs: int = EPOCHS
     reason: str = ""
     constraints: dict[str, float] = {}
 
@@ -100,6 +102,20 @@ TRIALS = (
     ),
 )
 """Memory and top-1 of those that count: (4, .90), (5.5, .93), (6, .95), (8, .97) are the front; 0, 4, 5 and 10 are dominated."""
+
+EVERY_STATE = (
+    # Trained over the budget, and better than all that are within it.
+    Trial(layout="B4(17, h48, m96, a3)", top1=0.990, memory=11.0, predicted=10.0, throughput=2000, constraints={"memory": 0.1}),
+    *TRIALS[1:4],
+    TRIALS[6],
+    TRIALS[7],
+    Trial(
+        layout="B1(17, h32, m96, a2)-2(9, h32, m64, a2)", state="stopped", top1=0.5, memory=2.0, predicted=2.0, throughput=4000, epochs=2
+    ),
+    Trial(layout="B1(17, h32, m96, a2)-1(9, h32, m64, a2)", state="paused", top1=0.6, memory=2.5, predicted=2.5, throughput=3900, epochs=3),
+    TRIALS[11],
+)
+"""A trial of each state, on the front of which are 1, 2 and 3: what it stopped or paused, it knows too little of."""
 
 QUIET = {
     0: (2000, 1980, 2020),
@@ -141,7 +157,7 @@ def record(trial: Trial, number: int, study: Study = STUDY) -> TrialRecord:
         repeats=tuple(
             Repeat(
                 seed=100 * number + index,
-                epochs=_epochs(trial.top1) if trial.top1 is not None else (),
+                epochs=_epochs(trial.top1)[: trial.epochs] if trial.top1 is not None else (),
                 seconds={"import": 1.0, "build": 0.5, "compile": 2.0, "train": 6.0, "measure": 0.5},
             )
             for index in range(study.repeats if trial.state != "running" else 0)
@@ -169,7 +185,9 @@ def fill(ledger: Ledger, trials: tuple[Trial, ...] = TRIALS, quiet: dict[int, tu
         started = ledger.start(
             msgspec.structs.replace(whole, state="running", values={}, measured={}, constraints={}, repeats=(), ended="")
         )
-        if trial.state != "running":
+        if trial.state == "paused":
+            ledger.update(msgspec.structs.replace(whole, number=started.number, target=trial.epochs))
+        elif trial.state != "running":
             ledger.finish(msgspec.structs.replace(whole, number=started.number))
     ledger.set_anchor(Anchor(throughput=2000, memory=10 * MIB, memory_source="by the test", device="cpu", seconds=4.0))
     quiet = QUIET if quiet is None else quiet
