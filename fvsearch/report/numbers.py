@@ -16,6 +16,7 @@ from fvsearch.records import Record
 from fvsearch.report.confirmed import Confirmed, confirmed
 from fvsearch.report.facts import Bill, Facts, read_bill, read_facts
 from fvsearch.report.findings import study_findings
+from fvsearch.report.importance import Importance
 from fvsearch.report.rungs import RungRow, rung_rows
 from fvsearch.report.verdicts import Finding
 from fvsearch.space import Params
@@ -118,6 +119,7 @@ class Summary(Record, frozen=True, kw_only=True):
         rungs: How far an early look tells the end of a training.
         confirmed: What fresh seeds say of the front; none before it was trained again.
         findings: Which of the Funnel-ViT report's findings the study found; none where it neither asks nor can tell.
+        importance: Which params matter; a report has it alone, for it takes its time.
     """
 
     facts: Facts
@@ -131,6 +133,7 @@ class Summary(Record, frozen=True, kw_only=True):
     bill: Bill
     confirmed: Confirmed | None = None
     findings: tuple[Finding, ...] = ()
+    importance: Importance | None = None
 
     @property
     def rows(self) -> tuple[Row, ...]:

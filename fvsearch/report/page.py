@@ -8,10 +8,14 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from fvsearch.errors import ConfigError
 from fvsearch.files import write_atomically
 from fvsearch.ledger import Ledger, now
 from fvsearch.report import words
+from fvsearch.report.importance import figure as importance_figure
+from fvsearch.report.importance import importance
 from fvsearch.report.numbers import PLACES, Quantity, Row, Summary, summarise
 from fvsearch.report.sketch import sketch
 from fvsearch.units import show_count, show_seconds
@@ -35,7 +39,7 @@ def write_report(ledger: Ledger) -> Path:
     Raises:
         ConfigError: The folder cannot be written.
     """
-    summary = summarise(ledger)
+    summary = msgspec.structs.replace(summarise(ledger), importance=importance(ledger.study, ledger.trials()))
     path = ledger.folder / REPORT_FILE
     page = render(summary)
     try:
@@ -61,6 +65,7 @@ def render(summary: Summary) -> str:
         "hypervolume": plots.hypervolume_over_trials(summary),
         "curves": plots.learning_curves(summary),
         "confirmed": confirmed_view.figure(summary),
+        "importance": importance_figure(summary.importance),
     }
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("fvsearch.report", "."),
