@@ -84,7 +84,8 @@ def time_left(study: Study, folder: Path, records: Sequence[TrialRecord], worker
     # What another study trained took nothing of this one's time. The baseline is no sample of the space, but it is the first to end.
     own = [record for record in records if record.state not in ("running", "paused") and record.repeats and not record.imported]
     sample = [record for record in own if not record.is_baseline] or own
-    return seconds_left([spent(record) for record in sample], running, study.trials - len(records), workers, until)
+    to_start = study.trials - sum(not record.imported for record in records)
+    return seconds_left([spent(record) for record in sample], running, to_start, workers, until)
 
 
 def seconds_left(

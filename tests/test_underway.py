@@ -109,4 +109,4 @@ def test_of_a_study_the_baseline_and_imported_trials_are_no_sample(tmp_path: Pat
     assert time_left(study, tmp_path, [slow], workers=1) == 5 * 99.0
     assert time_left(study, tmp_path, [slow, *known], workers=1) == 2 * 10.0
     imported = msgspec.structs.replace(known[0], imported="runs/other #3", repeats=slow.repeats)
-    assert time_left(study, tmp_path, [slow, imported, *known[1:]], workers=1) == 2 * 10.0
+    assert time_left(study, tmp_path, [slow, imported, *known[1:]], workers=1) == 3 * 10.0

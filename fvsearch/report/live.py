@@ -15,6 +15,8 @@ class Now(Record, frozen=True, kw_only=True):
     Attributes:
         alive: Whether it works.
         activity: What it does; empty where it does not work.
+        ended: Trials of this study that have; those taken over from another do not count.
+        imported: Trials taken over from another study.
         running: How far trials are that have not ended; they stand still where the search does not work.
         refused: Suggestions over budget as predicted, since the latest start; none where that is not on record.
         hypervolume: Of the feasible trials by now; none where it is not known.
@@ -25,6 +27,8 @@ class Now(Record, frozen=True, kw_only=True):
 
     alive: bool
     activity: str
+    ended: int
+    imported: int
     running: tuple[Underway, ...]
     refused: int | None
     hypervolume: float | None
@@ -41,6 +45,8 @@ def now_of(ledger: Ledger) -> Now:
     return Now(
         alive=alive,
         activity=live.activity if live and alive else "",
+        ended=sum(record.state != "running" and not record.imported for record in records),
+        imported=sum(record.imported != "" for record in records),
         running=running,
         refused=live.refused if live else None,
         hypervolume=live.hypervolume if live else None,
@@ -66,7 +72,8 @@ def _next(ledger: Ledger, live: Live | None, records: Sequence[TrialRecord], run
     if running:
         each = [f"trial {one.number} from {f'epoch {one.epochs} of {one.of}' if one.epochs else 'the start'}" for one in running]
         steps.append(f"goes on with {', '.join(each)}")
-    to_start = study.trials - len(records)
+    own = sum(not record.imported for record in records)
+    to_start = study.trials - own
     has_ended = live is not None and live.has_ended and live.total == study.trials
     if to_start > 0:
         steps.append(f"starts {to_start} more")
@@ -77,5 +84,5 @@ def _next(ledger: Ledger, live: Live | None, records: Sequence[TrialRecord], run
         return "at its end"
     if has_ended:
         why = "its time was up, or nothing within budget was left to try"
-        return f"ended with {len(records)} of the {study.trials} trials asked for, for {why}: {command} {' and '.join(steps)}"
+        return f"ended with {own} of the {study.trials} trials asked for, for {why}: {command} {' and '.join(steps)}"
     return f"interrupted: {command} {', '.join(steps[:-1])}{' and ' if len(steps) > 1 else ''}{steps[-1]}"

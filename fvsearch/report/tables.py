@@ -110,11 +110,10 @@ def _hypervolume(summary: Summary, now: Now) -> float | None:
 
 
 def _trials(summary: Summary, now: Now) -> str:
-    counts = summary.counts
-    ended = sum(counts.values()) - counts["running"]
-    shares = [f"{count} {place}" for place, count in counts.items() if count]
+    shares = [f"{count} {place}" for place, count in summary.counts.items() if count]
     shares += [f"{now.refused} refused before training"] if now.refused else []
-    return f"{ended} of {summary.facts.trials} ended" + (f": {', '.join(shares)}" if shares else "")
+    taken = f", and {now.imported} taken over from another study" if now.imported else ""
+    return f"{now.ended} of {summary.facts.trials} ended{taken}" + (f": {', '.join(shares)}" if shares else "")
 
 
 def _best(summary: Summary) -> str:

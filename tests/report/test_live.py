@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from ledgers import EPOCHS, QUIET, STUDY, TRIALS, empty, fill, write_metrics
+from ledgers import EPOCHS, QUIET, STUDY, TRIALS, empty, fill, record, write_metrics
 
 from fvsearch.ledger import Ledger
 from fvsearch.report.live import now_of
@@ -89,3 +89,13 @@ def test_more_trials_than_it_ended_with_are_more_to_do(tmp_path: Path) -> None:
     ledger = fill(empty(tmp_path), TRIALS[:3])
     tell(ledger, activity=DONE, total=3)
     assert now_of(ledger).next == "interrupted: `fvsearch run small` starts 13 more and measures the front"
+
+
+def test_trials_of_another_study_do_not_count_as_this_ones(tmp_path: Path) -> None:
+    ledger = fill(empty(tmp_path, SHORT), TRIALS[:1])
+    taken = msgspec.structs.replace(record(TRIALS[1], 1), imported="runs/other #4")
+    ledger.start(taken)
+    ledger.finish(msgspec.structs.replace(taken, number=1))
+    now = now_of(ledger)
+    assert (now.ended, now.imported) == (1, 1)
+    assert now.next == "interrupted: `fvsearch run small` starts 2 more and measures the front"
