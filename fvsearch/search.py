@@ -58,7 +58,8 @@ def run_study(study: Study, folder: Path, settings: RunSettings, watcher: Watche
         other.close()
     with locked_folder(folder, patience=0.0):
         ledger = Ledger.create(folder, study)
-        _require_backend(ledger, settings.backend)
+        if not settings.force_backend:
+            _require_backend(ledger, settings.backend)
         _Search(ledger, settings, kept(folder, watcher)).run()
     return ledger
 
@@ -74,7 +75,7 @@ def _require_backend(ledger: Ledger, backend: str) -> None:
     if before and before != {backend}:
         raise ConfigError(
             f"{ledger.folder} was searched on {', '.join(sorted(before))}, and numbers of {backend} do not compare with it; "
-            f"give --backend {min(before)}, or another folder with --out"
+            f"give --backend {min(before)}, or another folder with --out, or --force-backend to have both in one study"
         )
 
 
@@ -103,8 +104,12 @@ class _Search:
         self._bill()
         self.ledger.settle()
         self.trials = {record.number: record for record in self.ledger.trials()}
-        self.anchor = self.ledger.anchor() or take_anchor(self.ledger, self.settings, self._tell_progress)
         backend = self.settings.backend
+        anchor = self.ledger.anchor()
+        # One of another backend says nothing of this one's memory; one without a name is of the study's only backend.
+        if anchor is None or anchor.backend not in ("", backend):
+            anchor = take_anchor(self.ledger, self.settings, self._tell_progress)
+        self.anchor = anchor
         self.predictions = settle_predictions(self.ledger, self.settings.calibration, backend, self.anchor)
         self.predictor = Predictor.anchored(
             self.study, self.anchor.memory, self.anchor.throughput, backend=backend, calibration=self.predictions.calibration

@@ -25,6 +25,7 @@ class RunSettings(Record, frozen=True, kw_only=True):
         time_budget: Seconds after which no trial is started; none is no limit.
         command: For the record.
         calibration: That predictions rest on: a file, "none", or else the one kept for this device if it fits.
+        force_backend: Go on under another backend than a study was searched on; what it measures stands beside the other's.
     """
 
     backend: str
@@ -33,6 +34,7 @@ class RunSettings(Record, frozen=True, kw_only=True):
     time_budget: float | None = None
     command: str = ""
     calibration: str | None = None
+    force_backend: bool = False
 
 
 def open_pool(settings: RunSettings, folder: Path, num_workers: int | None = None) -> contextlib.AbstractContextManager[Pool]:

@@ -15,6 +15,7 @@ from fvsearch.ledger import Ledger
 from fvsearch.library import load_study
 from fvsearch.meters.measured import Anchor, Interval, Measured, MeasureRequest, StepMemory
 from fvsearch.pools import WorkerDied
+from fvsearch.report import summarise, words
 from fvsearch.search import Progress, run_study
 from fvsearch.standing import ledger_standings
 from fvsearch.study import Proposer, Study
@@ -301,6 +302,21 @@ def test_a_study_stays_on_its_backend(run: Callable[..., Ledger]) -> None:
     run(ScriptedPool())
     with pytest.raises(ConfigError, match="was searched on jax, and numbers of torch do not compare with it; give --backend jax"):
         run(ScriptedPool(), settings=RunSettings(backend="torch"))
+
+
+def test_a_study_may_be_forced_to_another_backend_whose_baseline_is_measured_anew(run: Callable[..., Ledger]) -> None:
+    def on(backend: str) -> dict[str, Any]:
+        return {
+            "measure_anchor": lambda request: msgspec.structs.replace(ANCHOR, backend=backend, memory=3e7 if backend == "torch" else 2e7)
+        }
+
+    run(ScriptedPool(**on("jax")))
+    forced = RunSettings(backend="torch", force_backend=True)
+    ledger = run(ScriptedPool(**on("torch")), STUDY.with_settings(trials=14), forced)
+    assert [trial.backend for trial in ledger.trials()] == ["jax"] * 12 + ["torch"] * 2
+    anchor = ledger.anchor()
+    assert anchor and (anchor.backend, anchor.memory) == ("torch", 3e7)
+    assert "jax and torch" in words.caution(summarise(ledger))
 
 
 def test_a_study_begins_with_what_fits_of_another_and_trains_its_own_trials_beside(run: Callable[..., Ledger], tmp_path: Path) -> None:

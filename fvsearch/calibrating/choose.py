@@ -14,6 +14,8 @@ NONE = "none"
 
 NOT_ASKED = Predictions(note="not calibrated, as --calibration none says: the formula, scaled by the baseline's measurement")
 
+ANOTHER = Predictions(note="not calibrated, for the calibration is of another backend: the formula, scaled by the baseline's measurement")
+
 BEFORE = Predictions(note="not calibrated: the formula, scaled by the baseline's measurement")
 """What a search that began before there were calibrations rests on."""
 
@@ -52,6 +54,9 @@ def settle_predictions(ledger: Ledger, wanted: str | None, backend: str, anchor:
     if kept is None:
         kept = _choose(ledger.study, wanted, backend, anchor)
         ledger.set_predictions(kept)
+    elif kept.calibration is not None and kept.calibration.conditions.backend != backend:
+        # Only a search that is forced to another backend comes here.
+        return ANOTHER
     elif wanted is not None and (None if wanted == NONE else load_calibration(Path(wanted))) != kept.calibration:
         raise ConfigError(
             f"the search in {ledger.folder} began with other predictions ({kept.note}), and its trials were chosen by them; "

@@ -28,6 +28,7 @@ from fvsearch.cli.common import backend_option, echo_json, print_renderable, set
 @click.option(
     "--tensorboard", is_flag=True, help="Write each trial's epochs for TensorBoard, as they end: tensorboard --logdir DIR/tensorboard"
 )
+@click.option("--force-backend", is_flag=True, help="Go on under another backend than the study's trials ran on.")
 @click.option("--dry-run", is_flag=True, help="Say the size of the space, the feasible share and the work ahead; train nothing.")
 def run(
     study: str,
@@ -40,6 +41,7 @@ def run(
     settings: tuple[str, ...],
     calibration: str | None,
     tensorboard: bool,
+    force_backend: bool,
     dry_run: bool,
 ) -> None:
     """Search. STUDY is a name of `fvsearch list studies` or a TOML file; on a folder that stands, the search goes on."""
@@ -70,6 +72,7 @@ def run(
         time_budget=parse_duration(time_budget) if time_budget else None,
         command=" ".join(["fvsearch", *sys.argv[1:]]),
         calibration=calibration,
+        force_backend=force_backend,
     )
     folder = out or Path("runs") / defined.name
     others: list[Watcher] = []

@@ -149,9 +149,12 @@ def unfinished(summary: Summary) -> str:
 
 def caution(summary: Summary) -> str:
     """How far the values can be trusted."""
-    if summary.facts.repeats == 1:
-        return "One seed: each architecture was trained once, so differences under seed noise are ties."
-    return f"{summary.facts.repeats} seeds: values are means over {summary.facts.repeats} trainings, ± is their standard deviation."
+    said = "One seed: each architecture was trained once, so differences under seed noise are ties."
+    if summary.facts.repeats > 1:
+        said = f"{summary.facts.repeats} seeds: values are means over {summary.facts.repeats} trainings, ± is their standard deviation."
+    if len(summary.facts.backends) > 1:
+        said += f" Trials ran on {' and '.join(summary.facts.backends)}: their measured memory does not compare."
+    return said
 
 
 def luck(summary: Summary) -> str:
