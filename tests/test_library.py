@@ -11,8 +11,8 @@ from fvsearch.study import Study
 
 
 def test_what_ships_is_found_by_name() -> None:
-    assert {"quickstart", "reinvestment"} <= shipped("spaces").keys()
-    assert {"quickstart", "reinvestment", "compression"} <= shipped("studies").keys()
+    assert {"quickstart", "reinvestment", "reinvestment-shapes"} <= shipped("spaces").keys()
+    assert {"quickstart", "reinvestment", "compression", "reinvestment-shapes"} <= shipped("studies").keys()
 
 
 @pytest.mark.parametrize("kind", ["spaces", "studies"])

@@ -1,7 +1,8 @@
 """Sources of images: what a Data record names becomes arrays, checked and split.
 
-A source is "digits", or a user's own "package.module:function". The search reads `load_search_splits` alone, which never hands out test
-images; `load_test` is for the end of a training. Nothing here imports keras, and importing this imports nothing heavy.
+A source is "digits", "shapes" (synthetic), or a user's own "package.module:function". The search reads `load_search_splits` alone, which
+never hands out test images; `load_test` is for the end of a training. Nothing here imports keras, and importing this imports nothing
+heavy.
 """
 
 from fvsearch.data.arrays import ArrayPair, SearchSplits, Splits

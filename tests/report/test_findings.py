@@ -5,6 +5,7 @@ import pytest
 
 from fvsearch.arch import Arch
 from fvsearch.layout import format_layout, parse_layout
+from fvsearch.library import load_study
 from fvsearch.report import kin
 from fvsearch.report.evidence import Evidence
 from fvsearch.report.findings import epochs_to_reach, fall, read_findings
@@ -184,6 +185,20 @@ def test_the_fall_of_a_curve_and_the_epochs_to_its_share() -> None:
     assert epochs_to_reach(curve, 0.2) == pytest.approx(0.5)
     assert epochs_to_reach(curve, 1.0) == 5
     assert epochs_to_reach(({"top1": 0.0},)) == 0
+
+
+def test_the_shipped_study_trains_what_every_claim_needs() -> None:
+    study = load_study("reinvestment-shapes")
+    assert study.confirm is not None and study.space is not None
+    assert {arch.arch_hash for arch in study.confirm.archs} <= {arch.arch_hash for arch in study.listed_starts}
+    evidence = [
+        Evidence(arch=arch, layout=format_layout(arch, 16), train_share=share, runs=tuple(run(0.7 + noise) for noise in NOISE))
+        for arch in (study.baseline, *study.confirm.archs)
+        for share in (1.0, *study.confirm.train_shares)
+    ]
+    found = read_findings(evidence, study.baseline, EPOCHS)
+    untold = [aspect.says for finding in found for aspect in finding.aspects if not aspect.comparisons]
+    assert untold == ["they disagree on some images, both ways"]
 
 
 def estimate(low: float | None, high: float | None) -> Estimate:
