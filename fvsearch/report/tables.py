@@ -78,23 +78,24 @@ def status_table(ledger: Ledger) -> "RenderableType":
             lines.add_row(name, Text(text))
     parts: list[RenderableType] = [Text(words.headline(summary)), lines]
     if now.running:
-        parts += ["", running_table(summary.learned, now.running)]
+        parts += ["", running_table(summary.learned, now.running, _running_word(now))]
     return Group(*parts)
 
 
-def running_table(learned: str, running: Sequence[Underway]) -> "RenderableType":
+def running_table(learned: str, running: Sequence[Underway], heading: str = "running") -> "RenderableType":
     """Trials that have not ended, with their epochs and what they have learned so far.
 
     Args:
         learned: The first learned objective.
         running: The trials.
+        heading: Of their numbers.
     """
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
-    table.add_column("running", justify="right")
+    table.add_column(heading, justify="right")
     table.add_column("epoch", no_wrap=True)
     table.add_column(f"{words.NAMES[learned]}\nso far", justify="right", no_wrap=True)
     table.add_column("layout", overflow="fold")
@@ -110,10 +111,15 @@ def _hypervolume(summary: Summary, now: Now) -> float | None:
 
 
 def _trials(summary: Summary, now: Now) -> str:
-    shares = [f"{count} {place}" for place, count in summary.counts.items() if count]
+    shares = [f"{count} {_running_word(now) if place == 'running' else place}" for place, count in summary.counts.items() if count]
     shares += [f"{now.refused} refused before training"] if now.refused else []
     taken = f", and {now.imported} taken over from another study" if now.imported else ""
     return f"{now.ended} of {summary.facts.trials} ended{taken}" + (f": {', '.join(shares)}" if shares else "")
+
+
+def _running_word(now: Now) -> str:
+    """Nothing runs in a search that does not work."""
+    return "running" if now.alive else "unfinished"
 
 
 def _best(summary: Summary) -> str:

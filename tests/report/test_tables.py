@@ -24,7 +24,7 @@ def text(renderable: Any, width: int = 200) -> str:
 
 def test_status_tells_counts_best_and_time(small: Ledger) -> None:
     shown = text(tables.status_table(small))
-    assert "12 of 16 ended: 4 front, 4 dominated, 3 infeasible, 1 failed, 1 running" in shown
+    assert "12 of 16 ended: 4 front, 4 dominated, 3 infeasible, 1 failed, 1 unfinished" in shown
     assert "trial 3, B2(17, h48, m128, a3)-2(9, h48, m96, a3): 97.0% validation top-1" in shown
     assert "1 min 30 s in 2 starts; 2 min 20 s on the device" in shown
 
@@ -44,7 +44,7 @@ def test_status_of_a_search_that_works_tells_what_it_tells(tmp_path: Path) -> No
     told = Progress(activity="searching", done=1, total=16, refused=34, hypervolume=0.125, seconds_left=3700.0, feasible="12 of 99 archs")
     kept(tmp_path, lambda progress: None)(told)
     shown = text(tables.status_table(ledger))
-    for said in ("searching", "34 refused before training", "0.125", "12 of 99 archs", "about 1 h 01 min left"):
+    for said in ("searching", "1 running", "34 refused before training", "0.125", "12 of 99 archs", "about 1 h 01 min left"):
         assert said in shown
     document = json.loads(json.dumps(tables.status_document(ledger)))
     assert (document["alive"], document["activity"], document["refused"], document["hypervolume"]) == (True, "searching", 34, 0.125)
