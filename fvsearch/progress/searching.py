@@ -1,6 +1,7 @@
 """A search on the terminal: a live table of what runs below the trials that have ended, or plain lines where the output is no terminal."""
 
 import contextlib
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 PLAIN_EVERY = 30.0
 """Seconds between plain lines that tell nothing but that work goes on."""
 
+TICK = 1.0
+"""Seconds between two looks at whether such a line is due."""
+
 BAR = 24
 """Characters of the bar."""
 
@@ -39,20 +43,9 @@ def watch(study: Study, folder: Path) -> Iterator[Watcher]:
     console = Console(stderr=True, highlight=False)
     shown = Shown(study, folder)
     if not console.is_terminal:
-        last = _Heartbeat()
-
-        def plain(progress: Progress) -> None:
-            for line in shown.hear(progress):
-                console.print(line, markup=False, soft_wrap=True)
-            if progress.ended:
-                last.beat(progress.activity)
-                console.print(trial_line(study, progress.ended), markup=False, soft_wrap=True)
-            elif last.is_due(progress.activity):
-                console.print(shown.line(), markup=False, soft_wrap=True)
-
-        yield plain
+        with _plain(study, shown, console) as plain:
+            yield plain
         return
-    # The table is drawn anew twice a second; what it shows is read when the search tells something, about once a second.
     with Live(get_renderable=shown.table, console=console, refresh_per_second=2, transient=True) as live:
 
         def watcher(progress: Progress) -> None:
@@ -62,6 +55,37 @@ def watch(study: Study, folder: Path) -> Iterator[Watcher]:
                 live.console.print(_fitted(study, progress.ended, console))
 
         yield watcher
+
+
+@contextlib.contextmanager
+def _plain(study: Study, shown: "Shown", console: "Console") -> Iterator[Watcher]:
+    """A watcher that prints a line for what changes; a thread prints one where nothing has for a while, also while the search measures."""
+    last, ended = _Heartbeat(), threading.Event()
+
+    def say(line: str) -> None:
+        last.beat(shown.activity)
+        console.print(line, markup=False, soft_wrap=True)
+
+    def watcher(progress: Progress) -> None:
+        for line in shown.hear(progress):
+            say(line)
+        if progress.ended:
+            say(trial_line(study, progress.ended))
+        elif last.is_due(progress.activity):
+            say(shown.line())
+
+    def beat() -> None:
+        while not ended.wait(TICK):
+            if last.is_due(shown.activity):
+                say(shown.line())
+
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield watcher
+    finally:
+        ended.set()
+        thread.join()
 
 
 class Shown:
@@ -77,21 +101,27 @@ class Shown:
         self._learned = learned_objective(study)
         self._began = time.monotonic()
         self._progress = Progress(activity="starting", done=0, total=study.trials)
-        self._running: tuple[Underway, ...] = ()
+        self._read: tuple[Underway, ...] = ()
+        self._read_at = 0.0
         self._countdown = Countdown()
 
     def hear(self, progress: Progress) -> list[str]:
         """Take in what is told; the lines that are to be printed once."""
         before, self._progress = self._progress, progress
-        self._running = tuple(underway(self._study, self._folder, record) for record in progress.running)
+        self._read_at = 0.0
         self._countdown.hear(progress)
         said = {"space": (before.feasible, progress.feasible), "predictions": (before.predictions, progress.predictions)}
         return [f"{name}: {new}" for name, (old, new) in said.items() if new != old]
 
+    @property
+    def activity(self) -> str:
+        """What goes on."""
+        return self._progress.activity
+
     def line(self) -> str:
         """`searching: 3 of 24 trials; front 2, refused 10; #4 in epoch 6 of 15, top-1 91.2% so far; about 4 min 10 s left`."""
         progress = self._progress
-        running = [f"#{one.number} {self._epoch(one)}{self._so_far(one)}" for one in self._running]
+        running = [f"#{one.number} {self._epoch(one)}{self._so_far(one)}" for one in self._underway()]
         told = [f"{progress.done} of {progress.total} trials", ", ".join(_counts(progress)), ", ".join(running), self._time_left()]
         return f"{progress.activity}: {'; '.join(filter(None, told))}"
 
@@ -112,9 +142,16 @@ class Shown:
         head.add_row(Text(f"{progress.done} of {progress.total} trials", style="bold"), bar, Text(gone))
         counts = ", ".join(_counts(progress))
         parts: list[RenderableType] = [head, Text(f"{progress.activity}{': ' if counts else ''}{counts}")]
-        if self._running:
-            parts.append(running_table(self._learned, self._running))
+        if running := self._underway():
+            parts.append(running_table(self._learned, running))
         return Group(*parts)
+
+    def _underway(self) -> tuple[Underway, ...]:
+        """How far running trials are; read from their files when the search has told something, and once a second."""
+        if time.monotonic() - self._read_at > 1.0:
+            self._read_at = time.monotonic()
+            self._read = tuple(underway(self._study, self._folder, record) for record in self._progress.running)
+        return self._read
 
     def _epoch(self, one: Underway) -> str:
         return f"epoch {one.epochs} of {one.of}"
@@ -176,7 +213,4 @@ class _Heartbeat:
         self._activity, self._at = activity, time.monotonic()
 
     def is_due(self, activity: str) -> bool:
-        due = activity != self._activity or time.monotonic() - self._at > PLAIN_EVERY
-        if due:
-            self.beat(activity)
-        return due
+        return activity != self._activity or time.monotonic() - self._at > PLAIN_EVERY

@@ -2,6 +2,7 @@
 
 import io
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,21 @@ def test_where_there_is_no_terminal_a_line_a_trial_and_one_in_a_while(
     lines = capsys.readouterr().err.splitlines()
     # At once, after 30 s of silence, the trial, and after 30 s of silence again.
     assert [line.split(" ", 1)[0] for line in lines] == ["searching:", "searching:", "#3", "searching:"]
+
+
+def test_while_a_search_measures_and_tells_nothing_a_line_comes_nevertheless(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(searching, "PLAIN_EVERY", 0.0)
+    monkeypatch.setattr(searching, "TICK", 0.01)
+    lines: list[str] = []
+    with watch(STUDY, tmp_path) as watcher:
+        watcher(Progress(activity="measuring the baseline", done=0, total=16))
+        end = time.monotonic() + 20
+        while len(lines) < 3 and time.monotonic() < end:
+            lines += capsys.readouterr().err.splitlines()
+            time.sleep(0.01)
+    assert lines[:3] == ["measuring the baseline: 0 of 16 trials"] * 3
 
 
 def test_another_activity_is_told_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
