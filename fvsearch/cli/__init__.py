@@ -60,6 +60,7 @@ for _command in (
     studies.status,
     studies.front,
     studies.report,
+    studies.compare,
     studies.export,
     runs.train,
 ):

@@ -157,6 +157,28 @@ def front(folder: Path, as_json: bool, as_csv: bool) -> None:
 
 
 @click.command()
+@click.argument("first", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("second", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Also write one HTML page that works offline.")
+def compare(first: Path, second: Path, as_json: bool, output: Path | None) -> None:
+    """Set two studies beside each other: fronts, and hypervolumes over trials and training time from one reference point."""
+    from fvsearch.ledger import Ledger
+    from fvsearch.report import compare_view
+    from fvsearch.report.compare import compare as compared
+
+    comparison = compared(Ledger.open(first), Ledger.open(second))
+    if output is not None:
+        compare_view.write_comparison(comparison, output)
+    if as_json:
+        click.echo(comparison.to_json())
+        return
+    print_renderable(compare_view.compare_table(comparison))
+    if output is not None:
+        click.echo(f"page: {output}")
+
+
+@click.command()
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 def report(folder: Path) -> None:
     """Write the report of the study in DIR: one HTML page that works offline, and front.json."""

@@ -91,7 +91,7 @@ def reference_point(reference: Reference) -> str:
     for name, value in reference.point.items():
         at = objective(name, value) if name in LEARNED else f"{ratio(value)} of the baseline’s"
         parts.append(f"{NAMES[name]} {at} ({ORIGINS[reference.origin[name]]})")
-    return f"It is measured from {', '.join(parts)}, a point that no trial moves."
+    return f"Hypervolume is measured from {', '.join(parts)}, a point that no trial moves."
 
 
 def plural(count: int, word: str) -> str:
