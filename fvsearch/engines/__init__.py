@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Mapping
 
+from fvsearch.backend import is_installed
 from fvsearch.engines.base import Completed, Done, Engine, Failed, Infeasible, Outcome, Stopped, Suggestion, Wait
+from fvsearch.errors import MissingBackendError
 from fvsearch.space import Param
 from fvsearch.study import EngineName, Study
 
@@ -21,6 +23,11 @@ def check_engine(study: Study) -> None:
         from fvsearch.engines._keras_tuner import check_keras_tuner
 
         check_keras_tuner(study.engine, study.objectives)
+    if (study.engine.name, study.engine.sampler) == ("optuna", "gp") and not is_installed("torch"):
+        raise MissingBackendError(
+            'the sampler "gp" computes in PyTorch, whatever the backend, and it is not installed; '
+            '`pip install "fvsearch[torch]"` installs it, or take sampler = "tpe"'
+        )
 
 
 def make_engine(study: Study) -> Engine:
@@ -36,7 +43,8 @@ def _optuna(study: Study, domains: Domains) -> Engine:
     # Importing Optuna takes a quarter of a second.
     from fvsearch.engines._optuna import OptunaEngine
 
-    return OptunaEngine(study.engine, domains, [objective.direction for objective in study.objectives], study.seed)
+    directions = [objective.direction for objective in study.objectives]
+    return OptunaEngine(study.engine, domains, directions, study.seed, constraints=study.budget.limits())
 
 
 def _keras_tuner(study: Study, domains: Domains) -> Engine:

@@ -1,26 +1,26 @@
-"""The Optuna engine: NSGA-II, TPE and random search over an in-memory Optuna study that it owns.
+"""The Optuna engine: NSGA-II, NSGA-III, TPE, a Gaussian process and random search over an in-memory Optuna study that it owns.
 
 That study is the engine's memory and not the ledger: refused and repeated suggestions are told here and nowhere else.
 """
 
 import random
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TypeAlias
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
-from optuna.samplers import BaseSampler, RandomSampler, TPESampler
-from optuna.trial import TrialState
+from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
+from optuna.trial import FrozenTrial, TrialState
 
-from fvsearch.engines._nsga2 import RefusalAwareNSGAII
+from fvsearch.engines._genetic import RefusalAwareNSGAII, RefusalAwareNSGAIII
 from fvsearch.engines.base import Completed, Done, Failed, Infeasible, Outcome, Stopped, Suggestion, Wait
 from fvsearch.errors import ConfigError
 from fvsearch.pareto import minimise
 from fvsearch.records import suggest
 from fvsearch.space import Param
-from fvsearch.study import Direction, Proposer
+from fvsearch.study import Direction, Proposer, Sampler
 
 Domains: TypeAlias = Mapping[str, tuple[Param, ...]]
 Distributions: TypeAlias = dict[str, BaseDistribution]
@@ -41,18 +41,20 @@ class OptunaEngine:
         domains: The choices of each param.
         directions: Of the objectives.
         seed: Of the sampler; with the outcomes told before the first `ask`, so that a resumed search does not begin its suggestions again.
+        constraints: Names of those that outcomes may have; others are learned of as they are told.
     """
 
-    def __init__(self, proposer: Proposer, domains: Domains, directions: Sequence[Direction], seed: int) -> None:
+    def __init__(
+        self, proposer: Proposer, domains: Domains, directions: Sequence[Direction], seed: int, constraints: Iterable[str] = ()
+    ) -> None:
         self._proposer, self._directions, self._seed = proposer, tuple(directions), seed
         self._choices = dict(domains)
         self._distributions: Distributions = {path: CategoricalDistribution(range(len(choices))) for path, choices in domains.items()}
-        with _quiet():
-            self._study = optuna.create_study(directions=list(directions), sampler=RandomSampler())
+        self._study = self._new_study(RandomSampler())
         self._seeded = False
         self._asked: dict[tuple[int, ...], list[optuna.Trial]] = {}
         self._told: set[tuple[int, ...]] = set()
-        self._constraints: dict[str, float] = {}
+        self._constraints = dict.fromkeys(constraints, 0.0)
         self._seen: list[tuple[float, ...]] = []
 
     def ask(self) -> Suggestion | Wait | Done:
@@ -61,8 +63,9 @@ class OptunaEngine:
             self._seeded = True
             seed = random.Random(f"{self._seed}/{len(self._told)}").getrandbits(32)
             with _quiet():
-                self._study.sampler = SAMPLERS[self._proposer.sampler](self._proposer, self._distributions, seed)
-        trial = self._study.ask(self._distributions)
+                self._study.sampler = SAMPLERS[self._proposer.sampler](self._proposer, self._distributions, len(self._directions), seed)
+        with _quiet():
+            trial = self._study.ask(self._distributions)
         indices = tuple(trial.params[path] for path in self._choices)
         self._asked.setdefault(indices, []).append(trial)
         return Suggestion(params={path: self._choices[path][index] for path, index in zip(self._choices, indices, strict=True)})
@@ -74,6 +77,8 @@ class OptunaEngine:
             ConfigError: The params are not of these domains, or the values not one an objective.
         """
         indices = self._indices(params)
+        if indices not in self._told:
+            self._hear_of(outcome)
         asked = self._asked.pop(indices, [])
         trial = asked.pop(0) if asked and indices not in self._told else None
         for copy in asked:
@@ -92,6 +97,22 @@ class OptunaEngine:
             added = optuna.create_trial(values=values, params=named, distributions=self._distributions, constraints=constraints)
             self._study.add_trial(added)
 
+    def _new_study(self, sampler: BaseSampler) -> optuna.Study:
+        """An empty study, everything turned to minimise: NSGA-III mistakes the least value for the best whatever the direction."""
+        with _quiet():
+            return optuna.create_study(directions=["minimize"] * len(self._directions), sampler=sampler)
+
+    def _hear_of(self, outcome: Outcome) -> None:
+        """Where an outcome has a constraint that is new, Gaussian processes need it of every earlier trial too: as met."""
+        names = outcome.constraints.keys() if isinstance(outcome, Completed | Infeasible) else ()
+        new = dict.fromkeys((name for name in names if name not in self._constraints), 0.0)
+        self._constraints |= new
+        if new and self._told and self._proposer.sampler == "gp":
+            before, self._study = self._study, self._new_study(self._study.sampler)
+            self._study.add_trials(_with_constraints(trial, new) for trial in before.get_trials() if trial.state.is_finished())
+            # What was asked for and not told is in the old study; once told, it is added like any trial that was not asked for here.
+            self._asked.clear()
+
     def _indices(self, params: Mapping[str, Param]) -> tuple[int, ...]:
         for path in params:
             if path not in self._choices:
@@ -106,49 +127,75 @@ class OptunaEngine:
         return tuple(indices)
 
     def _values(self, outcome: Outcome) -> list[float]:
-        """The outcome's values; where it has none, finite ones worse than all seen.
+        """The outcome's values, turned so that less is better; where it has none, finite ones worse than all seen.
 
         Of an arch stopped at a rung these are its values there: it has fallen behind, and the samplers should know where.
         """
         if isinstance(outcome, Completed | Stopped):
+            if len(outcome.values) != len(self._directions):
+                raise ConfigError(
+                    "an outcome must have one value for each objective, "
+                    f"but got {len(outcome.values)} values and {len(self._directions)} directions"
+                )
             turned = minimise(outcome.values, self._directions)
             seen = self._seen or [(x, x) for x in turned]
             self._seen = [(min(best, x), max(worst, x)) for (best, worst), x in zip(seen, turned, strict=True)]
-            return list(outcome.values)
-        worse = [worst + ((worst - best) or max(1.0, abs(worst))) for best, worst in self._seen] or [1.0] * len(self._directions)
-        return list(minimise(worse, self._directions))
+            return list(turned)
+        return [worst + ((worst - best) or max(1.0, abs(worst))) for best, worst in self._seen] or [1.0] * len(self._directions)
 
     def _violations(self, outcome: Outcome) -> dict[str, float]:
-        """Every constraint heard of so far: samplers want all of them of each trial."""
+        """Every constraint heard of so far: samplers want all of them of each trial, in one order."""
         told = dict(outcome.constraints) if isinstance(outcome, Completed | Infeasible) else {}
-        self._constraints |= dict.fromkeys(told, 0.0)
-        return self._constraints | told | {FAILED: float(isinstance(outcome, Failed))}
+        return {FAILED: float(isinstance(outcome, Failed))} | self._constraints | told
 
 
-def _nsga2(proposer: Proposer, space: Distributions, seed: int) -> BaseSampler:
+def _with_constraints(trial: FrozenTrial, new: dict[str, float]) -> FrozenTrial:
+    if trial.values is None:
+        return trial
+    constraints = trial.constraints | new
+    return optuna.create_trial(values=trial.values, params=trial.params, distributions=trial.distributions, constraints=constraints)
+
+
+def _nsga2(proposer: Proposer, space: Distributions, objectives: int, seed: int) -> BaseSampler:
     return RefusalAwareNSGAII(population=proposer.population, space=space, seed=seed)
 
 
-def _tpe(proposer: Proposer, space: Distributions, seed: int) -> BaseSampler:
+def _nsga3(proposer: Proposer, space: Distributions, objectives: int, seed: int) -> BaseSampler:
+    return RefusalAwareNSGAIII(population=proposer.population, objectives=objectives, space=space, seed=seed)
+
+
+def _tpe(proposer: Proposer, space: Distributions, objectives: int, seed: int) -> BaseSampler:
     return TPESampler(multivariate=True, group=True, seed=seed)
 
 
-def _random(proposer: Proposer, space: Distributions, seed: int) -> BaseSampler:
+def _gp(proposer: Proposer, space: Distributions, objectives: int, seed: int) -> BaseSampler:
+    """Expected hypervolume improvement by one Gaussian process for each objective and each constraint."""
+    return GPSampler(seed=seed, warn_independent_sampling=False)
+
+
+def _random(proposer: Proposer, space: Distributions, objectives: int, seed: int) -> BaseSampler:
     return RandomSampler(seed=seed)
 
 
-SAMPLERS: dict[str, Callable[[Proposer, Distributions, int], BaseSampler]] = {"nsga2": _nsga2, "tpe": _tpe, "random": _random}
-"""By the name in a study."""
+SAMPLERS: dict[Sampler, Callable[[Proposer, Distributions, int, int], BaseSampler]] = {
+    "nsga2": _nsga2,
+    "nsga3": _nsga3,
+    "tpe": _tpe,
+    "gp": _gp,
+    "random": _random,
+}
+"""By the name in a study, from its settings, the distributions, how many objectives there are, and the seed."""
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Nothing from Optuna about a study made in memory and settings still called experimental."""
+    """Nothing from Optuna about settings still called experimental, nor of a Gaussian process that has nothing left to find."""
     verbosity = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"optuna\._gp")
             yield
     finally:
         optuna.logging.set_verbosity(verbosity)
