@@ -88,11 +88,11 @@ class KerasTunerEngine:
                 if trial.status == "STOPPED":
                     return Done(reason=f"KerasTuner's {self._proposer.oracle} oracle has proposed all that it has to")
                 values = trial.hyperparameters.values
-                key, epochs = self._key(values), values.get("tuner/epochs", self._epochs)
+                key, epochs = self._key(values), values.get("tuner/epochs")
                 told = self._told.get(key)
-                if told is None or (told.score is not None and told.epochs < epochs):
+                if told is None or (told.score is not None and told.epochs < (epochs or self._epochs)):
                     self._asked.setdefault(key, []).append(trial)
-                    return Suggestion(params=self._params(key), epochs=epochs if epochs < self._epochs else None)
+                    return Suggestion(params=self._params(key), epochs=epochs)
                 oracle.finish(trial, told)
 
     def tell(self, params: Mapping[str, Param], outcome: Outcome) -> None:

@@ -77,7 +77,7 @@ def suggestions(engine, count):
 def outcome(suggestion):
     """Full training adds nothing to the order of the archs."""
     values = (score(suggestion.params), 1.0)
-    return Completed(values=values) if suggestion.epochs is None else Stopped(epochs=suggestion.epochs, values=values)
+    return Completed(values=values) if suggestion.epochs in (None, EPOCHS) else Stopped(epochs=suggestion.epochs, values=values)
 
 
 def refilled(oracle, told, seed=0):
@@ -276,7 +276,7 @@ def test_the_schedule_is_kerastuners_own():
     found, seen = [], set()
     for one in suggestions(make("hyperband"), 40):
         key = tuple(one.params.items())
-        found.append((one.epochs or EPOCHS, key in seen))
+        found.append((one.epochs, key in seen))
         seen.add(key)
     assert found == theirs(EPOCHS, 40)
     assert set(found) == {(1, False), (3, False), (3, True), (9, True), (9, False)}
@@ -285,7 +285,7 @@ def test_the_schedule_is_kerastuners_own():
 def test_the_best_of_a_round_are_asked_for_again_with_more_epochs_and_the_same_params():
     asked = suggestions(make("hyperband"), 18)
     first, second, third = asked[:9], asked[9:12], asked[12:13]
-    assert [one.epochs for one in (*first, *second, *third)] == [1] * 9 + [3] * 3 + [None]
+    assert [one.epochs for one in (*first, *second, *third)] == [1] * 9 + [3] * 3 + [EPOCHS]
     best = sorted(first, key=lambda one: -score(one.params))[:3]
     assert [one.params for one in second] == [one.params for one in best]
     assert third[0].params == best[0].params
@@ -320,7 +320,7 @@ def test_what_fails_after_its_promotion_is_last_in_its_round():
     engine.tell(failing.params, Failed(reason="NaN"))
     later = suggestions(engine, 30)
     assert failing.params not in [one.params for one in later]
-    assert [one.epochs for one in later[:3]] == [3, 3, None]
+    assert [one.epochs for one in later[:3]] == [3, 3, EPOCHS]
 
 
 def test_a_space_that_is_too_small_for_a_bracket_still_has_its_best_trained_to_the_end():
@@ -331,7 +331,7 @@ def test_a_space_that_is_too_small_for_a_bracket_still_has_its_best_trained_to_t
         found.append((answer.params["stages.0.depth"], answer.epochs))
         engine.tell(answer.params, outcome(answer))
     assert isinstance(answer, Done)
-    assert found[-1] == (8, None)
+    assert found[-1] == (8, EPOCHS)
     assert len(found) == len(set(found)) <= 4 + 2 + 1
 
 
@@ -339,15 +339,15 @@ def test_a_space_that_is_too_small_for_a_bracket_still_has_its_best_trained_to_t
 def test_a_refilled_hyperband_goes_on_where_it_was(done):
     told = suggestions(make("hyperband"), done)
     engine = refilled("hyperband", told)
-    epochs = {tuple(one.params.items()): one.epochs or EPOCHS for one in told}
+    epochs = {tuple(one.params.items()): one.epochs for one in told}
     whole = [one.epochs for one in suggestions(make("hyperband"), 40)]
     rest = suggestions(engine, 40 - done)
     assert [one.epochs for one in rest] == whole[done:]
     for one in rest:
         # Nothing is trained as far as it was already.
         key = tuple(one.params.items())
-        assert (one.epochs or EPOCHS) > epochs.get(key, 0)
-        epochs[key] = one.epochs or EPOCHS
+        assert one.epochs > epochs.get(key, 0)
+        epochs[key] = one.epochs
 
 
 def test_what_was_fully_trained_before_takes_no_promotion_from_a_bracket():
@@ -355,7 +355,7 @@ def test_what_was_fully_trained_before_takes_no_promotion_from_a_bracket():
     for depth in (1, 8):
         engine.tell(dict.fromkeys(DOMAINS, depth), Completed(values=(1.0, 1.0)))
     asked = suggestions(engine, 13)
-    assert Counter(one.epochs for one in asked) == {1: 9, 3: 3, None: 1}
+    assert Counter(one.epochs for one in asked) == {1: 9, 3: 3, EPOCHS: 1}
 
 
 # The process
