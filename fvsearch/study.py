@@ -38,7 +38,7 @@ class Data(Record, frozen=True, kw_only=True):
         test: Share that nothing but the end of `fvsearch train` reads.
         seed: Of the split.
         train_share: Share of the training split that is trained on; a smaller share is part of a larger one.
-        options: Keyword arguments for a user's function.
+        options: Of the source: keyword arguments for a user's function; samples, difficulty, mislabelled and seed for "shapes".
     """
 
     source: str

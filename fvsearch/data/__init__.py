@@ -6,6 +6,6 @@ heavy.
 """
 
 from fvsearch.data.arrays import ArrayPair, SearchSplits, Splits
-from fvsearch.data.sources import check_source, load, load_search_splits, load_test
+from fvsearch.data.sources import check_source, describe_source, load, load_search_splits, load_test
 
-__all__ = ["ArrayPair", "SearchSplits", "Splits", "check_source", "load", "load_search_splits", "load_test"]
+__all__ = ["ArrayPair", "SearchSplits", "Splits", "check_source", "describe_source", "load", "load_search_splits", "load_test"]

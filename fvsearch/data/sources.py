@@ -25,6 +25,8 @@ class _Source(NamedTuple):
 
 
 SOURCES = {"digits": _Source(check_digits, read_digits), "shapes": _Source(check_shapes, read_shapes)}
+SYNTHETIC = {"shapes"}
+"""Sources whose images are drawn by formula: what shows them says so."""
 FUNCTION = _Source(check_function, read_function)
 
 PLANNED = {"tfds": "tensorflow-datasets", "folder": "a folder of images, one sub-folder a class"}
@@ -40,6 +42,16 @@ def check_source(data: Data) -> None:
         ConfigError: An unknown source, module or function, or a record that says other images than the source has.
     """
     _source(data).check(data)
+
+
+def describe_source(data: Data) -> str:
+    """The source and its options as a reader sees them: `shapes (synthetic; samples 4000, difficulty 0.5)`."""
+    said = ["synthetic"] if data.source in SYNTHETIC else []
+    if data.options:
+        said.append(", ".join(f"{name} {value}" for name, value in data.options.items()))
+    if data.train_share < 1:
+        said.append(f"{100 * data.train_share:g}% of the training images")
+    return f"{data.source} ({'; '.join(said)})" if said else data.source
 
 
 def load(data: Data) -> Splits:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from fvsearch.calibrating.choose import NONE
 from fvsearch.calibrating.store import kept_for, load_calibration
 from fvsearch.costs import predict
+from fvsearch.data import describe_source
 from fvsearch.feasibility import Predictor, feasible_note, require_feasible
 from fvsearch.importing import open_source, starts_note
 from fvsearch.layout import format_layout
@@ -52,7 +53,7 @@ def dry_run_table(study: Study, calibration: str | None = None) -> "Table":
     table.add_row("engine", study.engine.sampler if study.engine.name == "optuna" else study.engine.name)
     for note in _starts(study, predictor):
         table.add_row("", note)
-    table.add_row("data", f"{study.data.source}: {study.data.num_classes} classes, {size[0]}x{size[1]}x{study.data.channels}")
+    table.add_row("data", f"{describe_source(study.data)}: {study.data.num_classes} classes, {size[0]}x{size[1]}x{study.data.channels}")
     table.add_row("predictions", Text(_predictions(study, calibration)))
     table.add_row("work", _work(study, predictor))
     return table

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from fvsearch.data import describe_source
 from fvsearch.errors import ConfigError
 from fvsearch.files import write_atomically
 from fvsearch.ledger import Ledger, now
@@ -220,7 +221,8 @@ def _facts(summary: Summary) -> list[tuple[str, str]]:
         "Trials asked for": f"{facts.trials:,}",
         "Seed": str(facts.seed),
         "Repeats": words.plural(facts.repeats, "training") + " per architecture",
-        "Data": f"{data.source}, {height}x{width}x{channels}, {data.num_classes} classes; {words.percent(data.validation, 0)} validates",
+        "Data": f"{describe_source(data)}, {height}x{width}x{channels}, {data.num_classes} classes; "
+        f"{words.percent(data.validation, 0)} validates",
         "Recipe": f"{words.plural(recipe.epochs, 'epoch')}, batch {recipe.batch_size}, learning rate {recipe.learning_rate:g}",
         "Baseline on this device": ", ".join(f"{words.NAMES[k]} {words.objective(k, v)}" for k, v in facts.anchor.items()),
         "Predictions": facts.predictions,

@@ -10,12 +10,18 @@ import msgspec
 import numpy as np
 import pytest
 
-from fvsearch.data import check_source, load, load_search_splits, load_test
+from fvsearch.data import check_source, describe_source, load, load_search_splits, load_test
 from fvsearch.errors import ConfigError
 from fvsearch.study import Data
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 DIGITS = Data(source="digits", image_size=8, channels=1, num_classes=10)
+
+
+def test_a_source_is_described_with_its_options_and_its_share() -> None:
+    assert describe_source(DIGITS) == "digits"
+    shapes = Data(source="shapes", image_size=8, channels=1, num_classes=10, options={"samples": 600, "difficulty": 0.5}, train_share=0.25)
+    assert describe_source(shapes) == "shapes (synthetic; samples 600, difficulty 0.5; 25% of the training images)"
 
 
 def stripes(source: str = "user_data:stripes", **changes: Any) -> Data:
