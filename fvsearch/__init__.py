@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fvsearch.arch import Arch, Stage, named_arch
     from fvsearch.budgets import Budget
-    from fvsearch.costs import Cost, predict
+    from fvsearch.costs import predict
     from fvsearch.errors import ConfigError, FvsearchError
+    from fvsearch.hypermodel import FunnelHyperModel
     from fvsearch.layout import format_layout, parse_layout
     from fvsearch.ledger import Ledger
     from fvsearch.library import load_space, load_study
@@ -28,8 +29,8 @@ __all__ = [
     "Arch",
     "Budget",
     "ConfigError",
-    "Cost",
     "Data",
+    "FunnelHyperModel",
     "FvsearchError",
     "Ledger",
     "Objective",
@@ -56,8 +57,8 @@ _HOMES = {
     "Arch": "arch",
     "Budget": "budgets",
     "ConfigError": "errors",
-    "Cost": "costs",
     "Data": "study",
+    "FunnelHyperModel": "hypermodel",
     "FvsearchError": "errors",
     "Ledger": "ledger",
     "Objective": "study",

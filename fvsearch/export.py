@@ -111,8 +111,9 @@ def _header(run: Run, path: Path) -> str:
     """The comment on top; what a file name may hold, a comment may not."""
     command = "".join(letter if letter.isprintable() else "?" for letter in f"fvsearch train {shlex.quote(str(path))}")
     known = run.evidence
+    source = f"Trial {known['trial']} of" if "trial" in known else f"Proposed by {known.get('proposed_by')} for"
     return (
-        f"# Trial {known.get('trial')} of the study {known.get('study')}, {known.get('layout')}, exported by fvsearch {__version__}.\n"
+        f"# {source} the study {known.get('study')}, {known.get('layout')}, exported by fvsearch {__version__}.\n"
         f"#\n"
         f"#     {command}\n"
         f"#\n"
