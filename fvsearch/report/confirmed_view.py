@@ -97,6 +97,7 @@ def figure(summary: Summary) -> go.Figure:
 
 def _means(rows: list[Fresh], name: str, symbol: str, colour: str, summary: Summary) -> go.Scatter:
     estimates = [row.mean for row in rows if row.mean]
+    most = max(_x(row) for row in (summary.confirmed.rows if summary.confirmed else rows))
     above = [0.0 if one.high is None else one.high - one.value for one in estimates]
     return go.Scatter(
         x=[_x(row) for row in rows],
@@ -104,7 +105,8 @@ def _means(rows: list[Fresh], name: str, symbol: str, colour: str, summary: Summ
         mode="markers+text",
         name=name,
         text=["baseline" if row.is_baseline else "" if row.trial is None else f"#{row.trial}" for row in rows],
-        textposition="middle right",
+        # On the right the plot ends, and a phone's screen with it.
+        textposition=["middle left" if _x(row) > 0.8 * most else "middle right" for row in rows],
         textfont={"size": 12, "color": LIGHT["soft"]},
         cliponaxis=False,
         marker={"symbol": symbol, "size": 10, "color": colour},

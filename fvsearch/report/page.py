@@ -85,6 +85,7 @@ def render(summary: Summary) -> str:
         rows=[_any_row(row, summary) for row in summary.rows],
         problems=[_any_row(row, summary) for row in (*summary.at("failed"), *summary.at("infeasible"))],
         others=[o.name for o in summary.facts.objectives if o.name not in (summary.learned, "memory", "throughput")],
+        beside=[name for name in ("num_params", "macs") if all(o.name != name for o in summary.facts.objectives)],
         counts=[(PLACE_WORDS[place], summary.counts[place]) for place in PLACES if summary.counts[place]],
         rungs=_rungs(summary),
         confirmed=confirmed_view.lines(summary),
@@ -134,9 +135,13 @@ def _front_row(row: Row, summary: Summary) -> dict[str, Any]:
         "memory": _sides("memory", row.memory),
         "throughput": _sides("throughput", row.throughput),
         "others": [words.objective(o.name, row.values[o.name]) if o.name in row.values else words.NONE for o in _other_objectives(summary)],
-        "params": show_count(row.num_params) if row.num_params is not None else words.NONE,
-        "macs": show_count(row.macs) if row.macs is not None else words.NONE,
+        "counts": {name: words.NONE if count is None else show_count(count) for name, count in _counts(row).items()},
     }
+
+
+def _counts(row: Row) -> dict[str, int | None]:
+    """What is told beside the objectives, unless it is one of them."""
+    return {"num_params": row.num_params, "macs": row.macs}
 
 
 def _other_objectives(summary: Summary) -> list[Any]:
@@ -212,6 +217,7 @@ def _facts(summary: Summary) -> list[tuple[str, str]]:
     limits = [f"{words.NAMES[kind]} {text}" for kind, text in budget.items() if text]
     known = [f"{words.NAMES[kind]} {words.objective(kind, value)}" for kind, value in facts.limits.items()]
     height, width, channels = data.image_shape
+    held = words.percent(data.validation, 0)
     lines = {
         "Objectives": ", ".join(f"{o.direction} {words.NAMES[o.name]}" for o in facts.objectives),
         "Budget": ", ".join(limits) + (f" (as measured: {', '.join(known)})" if known else "") if limits else "none",

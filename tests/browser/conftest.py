@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from ledgers import empty, fill
 from playwright.sync_api import Browser, Page, sync_playwright
+from whole import whole
 
 from fvsearch.report.page import write_report
 
@@ -38,6 +39,12 @@ def chromium() -> Iterator[Browser]:
 @pytest.fixture(scope="session")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_report(fill(empty(tmp_path_factory.mktemp("small"))))
+
+
+@pytest.fixture(scope="session")
+def whole_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """With every section that a report can have."""
+    return write_report(whole(tmp_path_factory.mktemp("whole")))
 
 
 class Opened:

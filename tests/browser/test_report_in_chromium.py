@@ -105,6 +105,28 @@ def test_on_a_narrow_screen_nothing_sticks_out_and_nothing_is_tiny(width: int, o
     assert opened.ask(smallest) >= 12
 
 
+@pytest.mark.parametrize("width", [320, 390, 768, 1200])
+def test_with_every_section_nothing_sticks_out_and_every_figure_is_drawn(width: int, open_report: Any, whole_report: Path) -> None:
+    opened = open_report(whole_report, width=width, height=844)
+    opened.ask(OPEN)
+    assert opened.complaints == []
+    assert opened.ask(OVERFLOW) == 0
+    sections = ("confirmed", "findings", "hypervolume", "curves", "rungs", "importance", "bill", "problems")
+    assert opened.ask("[...document.querySelectorAll('main section')].map(one => one.getAttribute('aria-labelledby'))").count(None) == 1
+    for section in sections:
+        assert opened.page.locator(f"#title-{section}").count() == 1
+    # A table may scroll in its own box on a narrow screen; a card never does.
+    boxes = "[...document.querySelectorAll('.scroll:has(.cards)')].filter(box => box.scrollWidth > box.clientWidth).length"
+    assert width == 768 or opened.ask(boxes) == 0
+
+
+def test_two_plots_side_by_side_stand_on_one_line(open_report: Any, whole_report: Path) -> None:
+    opened = open_report(whole_report, width=1200)
+    for left, right in (("memory", "throughput"), ("hypervolume", "curves")):
+        bottoms = [opened.ask(f"document.getElementById('plot-{name}').getBoundingClientRect().bottom") for name in (left, right)]
+        assert abs(bottoms[0] - bottoms[1]) < 1
+
+
 def test_on_a_phone_a_finger_scrolls_over_a_plot(open_report: Any, report: Path) -> None:
     opened = open_report(report, width=390, height=844, has_touch=True, is_mobile=True)
     assert opened.ask("document.getElementById('plot-memory')._fullLayout.dragmode") is False

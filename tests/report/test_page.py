@@ -103,7 +103,7 @@ def test_the_page_opens_with_what_was_found(reader: Reader) -> None:
 
 def test_the_front_table_has_predicted_and_measured_side_by_side(reader: Reader) -> None:
     heads, sides, *rows = reader.rows("front")
-    assert heads == ["Trial", "Architecture", "Validation top-1", "Memory", "Images/s", "Parameters", "Macs"]
+    assert heads == ["Trial", "Architecture", "Validation top-1", "Memory", "Images/s", "Parameters", "Multiply-adds"]
     assert sides == ["predicted", "measured"] * 2
     assert [row[0] for row in rows] == ["3", "2", "9", "1", "0"]
     number, layout, top1, *costs = rows[0]
