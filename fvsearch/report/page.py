@@ -217,7 +217,6 @@ def _facts(summary: Summary) -> list[tuple[str, str]]:
     limits = [f"{words.NAMES[kind]} {text}" for kind, text in budget.items() if text]
     known = [f"{words.NAMES[kind]} {words.objective(kind, value)}" for kind, value in facts.limits.items()]
     height, width, channels = data.image_shape
-    held = words.percent(data.validation, 0)
     lines = {
         "Objectives": ", ".join(f"{o.direction} {words.NAMES[o.name]}" for o in facts.objectives),
         "Budget": ", ".join(limits) + (f" (as measured: {', '.join(known)})" if known else "") if limits else "none",

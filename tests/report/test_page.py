@@ -159,7 +159,8 @@ def test_the_facts_of_the_study_are_told(fact: str, reader: Reader) -> None:
 
 
 def test_the_reference_point_is_stated(reader: Reader) -> None:
-    assert "Hypervolume is measured from validation top-1 10.0% (chance level), memory 1.00x of the baseline’s (the budget’s limit)" in reader.text
+    said = "Hypervolume is measured from validation top-1 10.0% (chance level), memory 1.00x of the baseline’s (the budget’s limit)"
+    assert said in reader.text
     assert "Studies with the same space, budget, baseline and classes compare." in reader.text
 
 
