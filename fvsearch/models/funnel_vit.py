@@ -12,8 +12,9 @@ import keras
 from fvsearch.arch import Arch, Stage
 from fvsearch.errors import ConfigError
 from fvsearch.layout import stage_tokens
-from fvsearch.models.initial import Glorot, derive_seed
-from fvsearch.models.layers import AttentionBlock, ClassState, ClassToken, MLPBlock, PositionEmbedding, seeded_dense
+from fvsearch.models.drops import Drop
+from fvsearch.models.initial import Filled, Glorot, derive_seed
+from fvsearch.models.layers import AttentionBlock, ClassState, ClassToken, MLPBlock, PositionEmbedding, layer_norm, seeded_dense
 from fvsearch.models.pooling import Tensor, TokenPooling
 
 
@@ -81,6 +82,7 @@ class _Builder:
             strides=size,
             data_format="channels_last",
             kernel_initializer=Glorot(derive_seed(self.seed, "patches")),
+            bias_initializer=Filled(0.0),
             dtype=self.dtype,
             name="patches",
         )(images)  # (batch, rows, columns, width)
@@ -88,7 +90,7 @@ class _Builder:
         h = ClassToken(dtype=self.dtype, name="class_token")(h)  # (batch, tokens, width)
         h = PositionEmbedding((rows, columns), seed=derive_seed(self.seed, "positions"), dtype=self.dtype, name="positions")(h)
         if self.dropout:
-            h = keras.layers.Dropout(self.dropout, seed=derive_seed(self.seed, "dropout"), dtype=self.dtype, name="dropout")(h)
+            h = Drop(self.dropout, seed=derive_seed(self.seed, "dropout"), dtype=self.dtype, name="dropout")(h)
         return h
 
     def stage(self, h: Tensor, index: int, stage: Stage) -> Tensor:
@@ -114,6 +116,6 @@ class _Builder:
 
     def head(self, h: Tensor, num_classes: int) -> Tensor:
         """(batch, tokens, width) to logits (batch, num_classes), float32 whatever the policy."""
-        h = keras.layers.LayerNormalization(epsilon=self.arch.norm_epsilon, dtype="float32", name="norm")(h)
+        h = layer_norm(self.arch.norm_epsilon, "norm", "float32")(h)
         h = ClassState(dtype="float32", name="class_state")(h)  # (batch, width)
         return seeded_dense(num_classes, "head", self.seed, "float32")(h)  # (batch, num_classes)

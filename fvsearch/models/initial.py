@@ -1,4 +1,4 @@
-"""Initial weights, drawn by NumPy: a seed gives the same weights on every backend, and JAX compiles nothing for them."""
+"""Initial weights, made by NumPy: a seed gives the same weights on every backend, and JAX compiles nothing for them."""
 
 import hashlib
 import math
@@ -69,3 +69,23 @@ class PositionNormal(_Drawn):
     def draw(self, generator: np.random.Generator, shape: tuple[int, ...]) -> Floats:
         """The numbers, float32."""
         return generator.standard_normal(shape, dtype=np.float32) / np.float32(math.sqrt(shape[-1]))
+
+
+@keras.saving.register_keras_serializable(package="fvsearch")
+class Filled(keras.initializers.Initializer):
+    """One value everywhere. Keras's own makes JAX compile a program for every shape that it has not met.
+
+    Args:
+        value: Which.
+    """
+
+    def __init__(self, value: float = 0.0) -> None:
+        self.value = value
+
+    def __call__(self, shape: tuple[int, ...], dtype: str | None = None) -> Any:
+        """A tensor of this shape."""
+        return ops.convert_to_tensor(np.full(shape, self.value, np.float32), dtype=dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {"value": self.value}

@@ -8,7 +8,8 @@ import keras
 from keras import ops
 
 from fvsearch.errors import ConfigError
-from fvsearch.models.initial import Glorot, PositionNormal, derive_seed
+from fvsearch.models.drops import Drop
+from fvsearch.models.initial import Filled, Glorot, PositionNormal, derive_seed
 from fvsearch.models.operations import Tensor, attend, dense, gelu, normalise
 from fvsearch.records import suggest
 
@@ -22,9 +23,24 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 """By the name that `Arch.activation` has; "gelu" is the exact one."""
 
 
+def layer_norm(epsilon: float, name: str, dtype: str | keras.DTypePolicy) -> "LayerNorm":
+    """A layer norm over the last axis."""
+    return LayerNorm(epsilon=epsilon, gamma_initializer=Filled(1.0), beta_initializer=Filled(0.0), dtype=dtype, name=name)
+
+
 def seeded_dense(units: int, name: str, seed: int | None, dtype: str | keras.DTypePolicy) -> keras.layers.Dense:
     """A dense layer whose initial kernel has a seed of its own, derived from its name and the seed of its owner."""
-    return keras.layers.Dense(units, kernel_initializer=Glorot(derive_seed(seed, name)), dtype=dtype, name=name)
+    kernel, bias = Glorot(derive_seed(seed, name)), Filled(0.0)
+    return keras.layers.Dense(units, kernel_initializer=kernel, bias_initializer=bias, dtype=dtype, name=name)
+
+
+@keras.saving.register_keras_serializable(package="fvsearch")
+class LayerNorm(keras.layers.LayerNormalization):
+    """Keras's layer norm over the last axis, computed as the blocks' is."""
+
+    def call(self, h: Tensor) -> Tensor:
+        """Normalises h."""
+        return normalise(h, self)
 
 
 @keras.saving.register_keras_serializable(package="fvsearch")
@@ -36,7 +52,7 @@ class ClassToken(keras.layers.Layer):
 
     def build(self, h_shape: Shape) -> None:
         """Makes the token, zero at first: its position sets it apart."""
-        self.token = self.add_weight(shape=(1, 1, h_shape[-1]), initializer="zeros", name="token")
+        self.token = self.add_weight(shape=(1, 1, h_shape[-1]), initializer=Filled(0.0), name="token")
 
     def call(self, h: Tensor) -> Tensor:
         """Puts the token in front of h."""
@@ -133,9 +149,9 @@ class ResidualBlock(keras.layers.Layer):
         self.dropout = dropout
         self.stochastic_depth = stochastic_depth
         self.seed = seed
-        self.norm = keras.layers.LayerNormalization(epsilon=norm_epsilon, dtype=self.dtype_policy, name="norm")
+        self.norm = layer_norm(norm_epsilon, "norm", self.dtype_policy)
         self.drops = [
-            keras.layers.Dropout(rate, noise_shape=noise_shape, seed=derive_seed(seed, name), dtype=self.dtype_policy, name=name)
+            Drop(rate, noise_shape=noise_shape, seed=derive_seed(seed, name), dtype=self.dtype_policy, name=name)
             for name, rate, noise_shape in (("dropout", dropout, None), ("stochastic_depth", stochastic_depth, (None, 1, 1)))
             if rate > 0
         ]

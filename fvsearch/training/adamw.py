@@ -9,11 +9,18 @@ from typing import Any
 import keras
 from keras import ops
 
+from fvsearch.models.initial import Filled
+
 Tensor = Any
 
 
 class OncePerStep(keras.optimizers.AdamW):
     """AdamW whose scalars are computed once a step; its variables and, to a rounding, its updates are those of Keras's own."""
+
+    def add_variable_from_reference(self, reference_variable: Any, name: str | None = None, initializer: Any = "zeros") -> keras.Variable:
+        """A variable of the same shape, zero at first, which JAX compiles no program for."""
+        made = Filled(0.0) if initializer == "zeros" else initializer
+        return super().add_variable_from_reference(reference_variable, name=name, initializer=made)
 
     def _apply_weight_decay(self, variables: list[Any]) -> None:
         """Left to `update_step`, which has the learning rate at hand."""

@@ -5,8 +5,9 @@ import twins
 from keras import ops
 
 from fvsearch.errors import ConfigError
+from fvsearch.models.drops import Drop
 from fvsearch.models.initial import Glorot, PositionNormal, derive_seed
-from fvsearch.models.layers import ACTIVATIONS, AttentionBlock, ClassState, ClassToken, MLPBlock, PositionEmbedding
+from fvsearch.models.layers import ACTIVATIONS, AttentionBlock, ClassState, ClassToken, MLPBlock, PositionEmbedding, layer_norm
 
 QUERIES, KEYS, WIDTH = 4, 7, 6
 
@@ -81,6 +82,8 @@ def shaken_after_build(layer, shape):
         AttentionBlock(3, norm_epsilon=1e-5, dropout=0.1, stochastic_depth=0.2, seed=4, name="stage0_block0_attention"),
         MLPBlock(9, "relu", norm_epsilon=1e-5, dropout=0.1, stochastic_depth=0.2, seed=4, dtype="mixed_bfloat16"),
         PositionEmbedding((2, 3), seed=4),
+        layer_norm(1e-5, "norm", "float32"),
+        Drop(0.1, noise_shape=(None, 1, 1), seed=4),
         ClassToken(dtype=keras.DTypePolicy("mixed_bfloat16")),
         ClassState(dtype=keras.DTypePolicy("mixed_bfloat16")),
     ],
