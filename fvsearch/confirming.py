@@ -25,6 +25,7 @@ from fvsearch.records import Record
 from fvsearch.standing import front, ledger_standings
 from fvsearch.study import LEARNED, Confirm, Study
 from fvsearch.training.segment import Segment, SegmentResult, derive_seed, run_segment
+from fvsearch.watching import CONFIRMING, DONE, keep_activity
 from fvsearch.workers import MAX_DEATHS, RunSettings, as_sentence, open_pool
 
 _KEY = "fvsearch:confirm:"
@@ -99,6 +100,11 @@ class Confirming(Record, frozen=True, kw_only=True):
     running: tuple[Confirmation, ...] = ()
     ended: Confirmation | None = None
 
+    @property
+    def activity(self) -> str:
+        """As others are told of it: "confirming with fresh seeds, 3 of 12 trainings done"."""
+        return f"{CONFIRMING}, {self.done} of {self.total} trainings done"
+
 
 Watcher = Callable[[Confirming], None]
 
@@ -123,7 +129,14 @@ def confirm_study(
     with locked_folder(folder, patience=0.0):
         if not front(ledger_standings(ledger)):
             raise ConfigError(f"{folder} has nothing on its front to confirm yet; `fvsearch run` on it goes on until there is")
-        return confirm(ledger, settings, seeds or asked.seeds, asked.archs, asked.train_shares, watcher)
+
+        def keeper(confirming: Confirming) -> None:
+            keep_activity(folder, confirming.activity)
+            watcher(confirming)
+
+        found = confirm(ledger, settings, seeds or asked.seeds, asked.archs, asked.train_shares, keeper)
+        keep_activity(folder, DONE)
+        return found
 
 
 def confirm(

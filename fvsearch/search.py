@@ -252,7 +252,7 @@ class _Search:
             return
 
         def tell(confirming: Confirming) -> None:
-            self._tell_progress(f"confirming with fresh seeds, {confirming.done} of {confirming.total} trainings done")
+            self._tell_progress(confirming.activity)
 
         confirm(self.ledger, self.settings, asked.seeds, asked.archs, asked.train_shares, tell)
 

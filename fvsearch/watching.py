@@ -113,6 +113,9 @@ class Live(Record, frozen=True, kw_only=True):
 DONE = "done"
 """The activity of a search that has come to its end."""
 
+CONFIRMING = "confirming with fresh seeds"
+"""How the activity begins while trials are trained again."""
+
 
 def kept(folder: Path, watcher: Watcher) -> Watcher:
     """The watcher, with what it is told kept in the study's folder.
@@ -142,13 +145,28 @@ def kept(folder: Path, watcher: Watcher) -> Watcher:
                 seconds_left=countdown.seconds(),
                 feasible=progress.feasible,
             )
-            # Not worth a wait for the disk: the next one comes in a second, and the ledger holds what must last.
-            draft = folder / f".{LIVE_FILE}.draft"
-            draft.write_bytes(msgspec.json.encode(live))
-            draft.replace(folder / LIVE_FILE)
+            _write(folder, live)
         watcher(progress)
 
     return keeper
+
+
+def keep_activity(folder: Path, activity: str) -> None:
+    """Keep what another command than the search does in its folder, beside what the search told last."""
+    known = read_live(folder)
+    told = Live(
+        at=now(),
+        host=socket.gethostname(),
+        process=os.getpid(),
+        born=_born(os.getpid()) or 0.0,
+        activity=activity,
+        total=known.total if known else 0,
+        refused=known.refused if known else 0,
+        hypervolume=known.hypervolume if known else None,
+        seconds_left=None,
+        feasible=known.feasible if known else "",
+    )
+    _write(folder, told)
 
 
 def read_live(folder: Path) -> Live | None:
@@ -171,6 +189,13 @@ def is_alive(live: Live) -> bool:
 def seconds_since(time: str) -> float:
     """Seconds from a time, ISO 8601, to now."""
     return (datetime.datetime.now(datetime.UTC) - datetime.datetime.fromisoformat(time)).total_seconds()
+
+
+def _write(folder: Path, live: Live) -> None:
+    """Not worth a wait for the disk: the next one comes in a second, and the ledger holds what must last."""
+    draft = folder / f".{LIVE_FILE}.draft"
+    draft.write_bytes(msgspec.json.encode(live))
+    draft.replace(folder / LIVE_FILE)
 
 
 def _born(process: int) -> float | None:

@@ -6,7 +6,7 @@ from fvsearch.ledger import Ledger, TrialRecord
 from fvsearch.records import Record
 from fvsearch.standing import ledger_standings
 from fvsearch.underway import Underway, time_left, underway
-from fvsearch.watching import Live, is_alive, read_live, seconds_since
+from fvsearch.watching import CONFIRMING, Live, is_alive, read_live, seconds_since
 
 
 class Now(Record, frozen=True, kw_only=True):
@@ -80,6 +80,10 @@ def _next(ledger: Ledger, live: Live | None, records: Sequence[TrialRecord], run
     quiet = ledger.quiet_pass().throughput
     if not has_ended and (running or to_start > 0 or any(s.place == "front" and s.number not in quiet for s in ledger_standings(ledger))):
         steps.append("measures the front")
+    if study.confirm and not has_ended:
+        steps.append("trains the front again with fresh seeds")
+    if not steps and live and live.activity.startswith(CONFIRMING):
+        return "interrupted: the same `fvsearch confirm` goes on with what is still to be trained again"
     if not steps:
         return "at its end"
     if has_ended:

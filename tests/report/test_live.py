@@ -9,7 +9,8 @@ from ledgers import EPOCHS, QUIET, STUDY, TRIALS, empty, fill, record, write_met
 
 from fvsearch.ledger import Ledger
 from fvsearch.report.live import now_of
-from fvsearch.watching import DONE, LIVE_FILE, Progress, kept, read_live
+from fvsearch.study import Confirm
+from fvsearch.watching import CONFIRMING, DONE, LIVE_FILE, Progress, keep_activity, kept, read_live
 
 RUNNING = (TRIALS[0], TRIALS[1], TRIALS[11])
 SHORT = STUDY.with_settings(trials=3)
@@ -99,3 +100,27 @@ def test_trials_of_another_study_do_not_count_as_this_ones(tmp_path: Path) -> No
     now = now_of(ledger)
     assert (now.ended, now.imported) == (1, 1)
     assert now.next == "interrupted: `fvsearch run small` starts 2 more and measures the front"
+
+
+def test_a_search_that_was_to_confirm_its_front_does_so_when_it_goes_on(tmp_path: Path) -> None:
+    quiet = {number: QUIET[number] for number in (0, 1, 2)}
+    ledger = fill(empty(tmp_path, SHORT.with_settings(confirm=Confirm())), TRIALS[:3], quiet=quiet)
+    tell(ledger, activity=f"{CONFIRMING}, 1 of 9 trainings done", total=3)
+    assert now_of(ledger).activity == "confirming with fresh seeds, 1 of 9 trainings done"
+    kill(ledger)
+    assert now_of(ledger).next == "interrupted: `fvsearch run small` trains the front again with fresh seeds"
+    tell(ledger, activity=DONE, total=3)
+    assert now_of(ledger).next == "at its end"
+
+
+def test_confirming_is_seen_and_keeps_what_the_search_told(tmp_path: Path) -> None:
+    ledger = fill(empty(tmp_path, SHORT), TRIALS[:3], quiet={number: QUIET[number] for number in (0, 1, 2)})
+    tell(ledger, activity=DONE, total=3)
+    keep_activity(tmp_path, f"{CONFIRMING}, 1 of 9 trainings done")
+    now = now_of(ledger)
+    assert (now.alive, now.activity) == (True, "confirming with fresh seeds, 1 of 9 trainings done")
+    assert (now.refused, now.hypervolume, now.feasible) == (4, 0.25, "3 of 9")
+    kill(ledger)
+    assert now_of(ledger).next == "interrupted: the same `fvsearch confirm` goes on with what is still to be trained again"
+    keep_activity(tmp_path, DONE)
+    assert now_of(ledger).next == "at its end"
