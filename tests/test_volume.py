@@ -11,6 +11,7 @@ from ledgers import MIB, QUIET, STUDY, TRIALS, arch, empty, fill
 
 from fvsearch.budgets import Budget
 from fvsearch.feasibility import Predictor
+from fvsearch.rules import Rules
 from fvsearch.space import Space, StageSpace
 from fvsearch.standing import ledger_standings
 from fvsearch.study import Objective, Proposer, Study
@@ -81,9 +82,17 @@ def some_space(seed: int) -> Space:
     return Space(name="some", stages=tuple(stages), patch_size=draw(1, 2, 4), head_dim=16, pool_query_only=(True, False))
 
 
+RULES = (
+    Rules(),
+    Rules(widths_never_rise=True, max_depth=7, min_tokens=3, image_size=8),
+    Rules(min_mlp_ratio=0.5, max_mlp_ratio=8.0, min_depth=2),
+)
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_the_climb_ends_at_the_worst_of_any_space(seed: int) -> None:
-    searched = study("top1", "macs", space=some_space(seed), budget=Budget())
+    space = msgspec.structs.replace(some_space(seed), rules=RULES[seed % 3])
+    searched = study("top1", "macs", space=space, budget=Budget())
     for name in COSTS:
         found = reference(searched.with_settings(objectives=objectives("top1", name))).point[name]
         # A change of width costs a projection: there the climb may end a little below the top.

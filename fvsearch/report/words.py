@@ -173,6 +173,8 @@ def luck(summary: Summary) -> str:
     if found.flattered is not None:
         size = objective(summary.learned, abs(found.flattered)).replace("%", " points")
         said += f" The search saw its front {size} {'better' if found.flattered > 0 else 'worse'} than fresh seeds do, on average."
+    if any(row.verdict and len(row.values) == 1 for row in found.rows):
+        said += " One fresh seed is one draw: more tell luck from seed noise."
     if found.missing:
         said += f" Without a fresh value: {', '.join(f'trial {number}' for number in found.missing)}."
     return said

@@ -52,6 +52,10 @@ def test_the_sentence_fits_every_state(values: dict[int, tuple[float, ...]], exp
     assert expected.replace("better", "") in words.luck(summarise(enter(fill(empty(tmp_path)), values))).replace("better", "")
 
 
+def test_one_fresh_seed_is_said_to_tell_little(tmp_path: Path) -> None:
+    assert "One fresh seed is one draw" in words.luck(summarise(enter(fill(empty(tmp_path)), {3: (0.96,)})))
+
+
 def test_without_fresh_seeds_nothing_is_said(small: Ledger) -> None:
     before = summarise(small)
     assert (before.confirmed, words.luck(before), confirmed_view.lines(before)) == (None, "", [])
