@@ -183,10 +183,16 @@ def _obstacle(study: Study, trial: TrialRecord, anchor: Anchor) -> str:
 
 
 def _misfit(study: Study, arch: Arch) -> str:
+    """Why an arch is not of what the study searches; empty where it is."""
     try:
         params_of(study, arch)
     except ConfigError:
-        return f"not in the space {study.space.name!r}" if study.space else "not in the list"
+        space = study.space
+        if space is None:
+            return "not in the list"
+        if space.rules and msgspec.structs.replace(space, rules=None).contains(arch):
+            return f"kept out by the rules of the space {space.name!r}"
+        return f"not in the space {space.name!r}"
     return ""
 
 

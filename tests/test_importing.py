@@ -134,7 +134,9 @@ def test_a_changed_space_takes_over_what_it_holds(tmp_path: Path, source: Path) 
     found = take(ledger)
     assert found.trials == 6
     assert all(space.contains(trial.arch) for trial in ledger.trials())
-    assert found.left_out["not in the space 'falling'"] == 4
+    assert found.left_out["kept out by the rules of the space 'falling'"] == 4
+    smaller = msgspec.structs.replace(STUDY.space, name="smaller", stages=(STUDY.space.stages[0],))
+    assert take(begun(tmp_path / "smaller", study(source, space=smaller))).left_out["not in the space 'smaller'"] == 10
     archs = (STUDY.baseline, arch(TRIALS[2].layout))
     listed = begun(
         tmp_path / "listed",
@@ -181,7 +183,7 @@ def test_front_archs_outside_the_new_space_are_counted(tmp_path: Path, source: P
     space = msgspec.structs.replace(STUDY.space, rules=Rules(max_depth=3))
     recipe = msgspec.structs.replace(STUDY.recipe, epochs=9)
     found = take(begun(tmp_path / "new", study(source, space=space, recipe=recipe)))
-    assert found.sentence.endswith("2 of its front are trained first, 2 do not fit (2 not in the space 'small')")
+    assert found.sentence.endswith("2 of its front are trained first, 2 do not fit (2 kept out by the rules of the space 'small')")
 
 
 def test_a_folder_without_a_study_is_one_sentence(tmp_path: Path, source: Path) -> None:

@@ -169,7 +169,12 @@ def _tpe(proposer: Proposer, space: Distributions, objectives: int, seed: int) -
 
 
 def _gp(proposer: Proposer, space: Distributions, objectives: int, seed: int) -> BaseSampler:
-    """Expected hypervolume improvement by one Gaussian process for each objective and each constraint."""
+    """Expected hypervolume improvement by one Gaussian process for each objective and each constraint.
+
+    Where the others take milliseconds, a suggestion takes 0.45 s with 20 outcomes told and 0.64 s with 100, for two objectives and one
+    budget; for three objectives 0.66 s and 1.4 s (CPU time on one core of an AMD EPYC, 13 params, optuna 5.0.0, torch 2.13.0:
+    benchmarks/samplers.py). Refused suggestions are told too, so they count.
+    """
     return GPSampler(seed=seed, warn_independent_sampling=False)
 
 
