@@ -63,7 +63,7 @@ def estimate(quantity: str, found: Estimate, signed: bool = False) -> str:
     scale, digits, unit = (1.0, 1, "") if quantity == "epochs" else (100.0, 2 if quantity == "fall" else 1, " points" if signed else "%")
 
     def show(value: float | None) -> str:
-        return NONE if value is None else f"{scale * value:{sign}.{digits}f}"
+        return NONE if value is None else f"{round(scale * value, digits) + 0.0:{sign}.{digits}f}"  # + 0.0: no -0.0
 
     interval = f" ({show(found.low)} to {show(found.high)})" if found.low is not None else ""
     return f"{show(found.value)}{unit}{interval}"

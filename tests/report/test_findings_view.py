@@ -71,6 +71,7 @@ def test_the_section_shows_verdicts_means_and_what_would_tell(asking: Ledger) ->
     assert [finding.number for finding in summary.findings] == [1, 2, 4, 5, 6]
     page = render(summary)
     assert page.count("<h3>Finding") == 5
+    assert "<strong>Not found: 4, 6. Cannot tell: 1, 2, 5. </strong>" in " ".join(page.split())
     assert "<h3>Finding 2: cannot tell</h3>" in page
     assert "To tell: an arch pooled by mean, and the same pooled by max, each with two seeds or more." in page
     assert "3 seeds, 25% of the training images" in page
@@ -83,4 +84,5 @@ def test_numbers_have_their_units_and_differences_their_signs() -> None:
     assert estimate("validation top-1", found) == "1.2% (-0.2 to 2.7)"
     assert estimate("gap", found, signed=True) == "+1.2 points (-0.2 to +2.7)"
     assert estimate("fall", Estimate(value=0.0123)) == "1.23%"
+    assert estimate("epochs", Estimate(value=-0.04)) == "0.0"
     assert estimate("epochs", Estimate(value=4.25, low=4.0, high=4.5), signed=True) == "+4.2 (+4.0 to +4.5)"
