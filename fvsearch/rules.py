@@ -70,6 +70,10 @@ class Rules(Record, frozen=True, kw_only=True):
         values = {name: getattr(self, name) for name in self.__struct_fields__ if name != "image_size"}
         return {name: value for name, value in values.items() if value not in (None, False)}
 
+    def laws(self) -> dict[str, str]:
+        """The same as people write them: `max_depth = 6`."""
+        return {name: name if value is True else f"{name} = {value:g}" for name, value in self.said().items()}
+
     def without(self, name: str) -> "Rules":
         """The other rules."""
         return msgspec.structs.replace(self, **{name: False if name == "widths_never_rise" else None})
@@ -92,9 +96,9 @@ class Rules(Record, frozen=True, kw_only=True):
         """The first rule that an arch breaks, with its value and the arch's; empty where it keeps them all."""
         depth = sum(stage.depth for stage in stages)
         if self.min_depth is not None and depth < self.min_depth:
-            return f"`min_depth` = {self.min_depth}, but the arch has depth {depth}"
+            return f"`min_depth = {self.min_depth}`, but the arch has depth {depth}"
         if self.max_depth is not None and depth > self.max_depth:
-            return f"`max_depth` = {self.max_depth}, but the arch has depth {depth}"
+            return f"`max_depth = {self.max_depth}`, but the arch has depth {depth}"
         patches = self._patches(patch_size) if self.min_tokens is not None else 0
         for index, stage in enumerate(stages):
             before = stages[max(0, index - 1)].width
@@ -103,11 +107,11 @@ class Rules(Record, frozen=True, kw_only=True):
             if not self.allows_mlp(stage.width, stage.mlp_dim):
                 ratio = stage.mlp_dim / stage.width
                 low = self.min_mlp_ratio is not None and ratio < self.min_mlp_ratio
-                law = f"`min_mlp_ratio` = {self.min_mlp_ratio:g}" if low else f"`max_mlp_ratio` = {self.max_mlp_ratio:g}"
+                law = f"`min_mlp_ratio = {self.min_mlp_ratio:g}`" if low else f"`max_mlp_ratio = {self.max_mlp_ratio:g}`"
                 return f"{law}, but the arch has {stage.mlp_dim} / {stage.width} = {ratio:g} at stages[{index}].mlp_dim"
             patches = pooled_length(patches, stage.pool_stride)
             if self.min_tokens is not None and patches + 1 < self.min_tokens:
-                return f"`min_tokens` = {self.min_tokens}, but the arch has {patches + 1} at stages[{index}]"
+                return f"`min_tokens = {self.min_tokens}`, but the arch has {patches + 1} at stages[{index}]"
         return ""
 
     def _patches(self, patch_size: int) -> int:

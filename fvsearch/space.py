@@ -256,14 +256,14 @@ def _span(space: Space, rules: Rules) -> Members:
 
 def _nothing_left(space: Space, rules: Rules) -> str:
     """Which rule leaves a space without members."""
-    said = {name: f"`{name}`" if value is True else f"`{name}` = {value}" for name, value in rules.said().items()}
-    for name, law in said.items():
+    laws = {name: f"`{law}`" for name, law in rules.laws().items()}
+    for name, law in laws.items():
         if left := _span(space, rules.without(name)).size():
             return (
                 f"the rule {law} leaves nothing of the space {space.name!r}, and without it there are {left:,} archs; "
                 "loosen it, or widen the domains"
             )
-    return f"the rules {', '.join(said.values())} leave nothing of the space {space.name!r}; loosen them, or widen the domains"
+    return f"the rules {', '.join(laws.values())} leave nothing of the space {space.name!r}; loosen them, or widen the domains"
 
 
 @functools.lru_cache(maxsize=4096)

@@ -265,11 +265,11 @@ def test_repair_changes_the_last_stages_first_and_no_more_than_it_must(wanted: s
     ("layout", "reason"),
     [
         ("B2(17, h16, m32, a1)-1(9, h32, m64, a2)", "`widths_never_rise`, but the arch has 16 and then 32 at stages[1].width"),
-        ("B2(17, h16, m128, a1)", "`max_mlp_ratio` = 4, but the arch has 128 / 16 = 8 at stages[0].mlp_dim"),
-        ("B2(17, h32, m32, a2)", "`min_mlp_ratio` = 2, but the arch has 32 / 32 = 1 at stages[0].mlp_dim"),
-        ("B1(17, h32, m64, a2)-1(5, h32, m64, a2)-1(3, h32, m64, a2)", "`min_tokens` = 5, but the arch has 3 at stages[2]"),
-        ("B1(17, h32, m64, a2)", "`min_depth` = 2, but the arch has depth 1"),
-        ("B2(17, h32, m64, a2)-2(9, h32, m64, a2)-1(5, h32, m64, a2)", "`max_depth` = 4, but the arch has depth 5"),
+        ("B2(17, h16, m128, a1)", "`max_mlp_ratio = 4`, but the arch has 128 / 16 = 8 at stages[0].mlp_dim"),
+        ("B2(17, h32, m32, a2)", "`min_mlp_ratio = 2`, but the arch has 32 / 32 = 1 at stages[0].mlp_dim"),
+        ("B1(17, h32, m64, a2)-1(5, h32, m64, a2)-1(3, h32, m64, a2)", "`min_tokens = 5`, but the arch has 3 at stages[2]"),
+        ("B1(17, h32, m64, a2)", "`min_depth = 2`, but the arch has depth 1"),
+        ("B2(17, h32, m64, a2)-2(9, h32, m64, a2)-1(5, h32, m64, a2)", "`max_depth = 4`, but the arch has depth 5"),
     ],
 )
 def test_an_arch_that_breaks_a_rule_is_told_which(layout: str, reason: str) -> None:
@@ -320,9 +320,9 @@ def test_a_larger_patch_may_be_ruled_out_by_its_tokens() -> None:
         ({"min_tokens": 5, "image_size": 0}, "`image_size` must be at least 1, but got 0"),
         ({"min_tokens": 5, "image_size": 7}, "`image_size` must divide by `patch_size`, but got image_size=7x7, patch_size=2 at rules"),
         ({"width_never_rise": True}, "unknown key `width_never_rise` (did you mean 'widths_never_rise'?) at rules"),
-        ({"min_depth": 9}, "the rule `min_depth` = 9 leaves nothing of the space 'small', and without it there are 52 archs; loosen it"),
-        ({"min_tokens": 18, "image_size": 8, "max_depth": 2}, "the rule `min_tokens` = 18 leaves nothing of the space 'small'"),
-        ({"min_tokens": 18, "image_size": 8, "min_depth": 9}, "the rules `min_tokens` = 18, `min_depth` = 9 leave nothing"),
+        ({"min_depth": 9}, "the rule `min_depth = 9` leaves nothing of the space 'small', and without it there are 52 archs; loosen it"),
+        ({"min_tokens": 18, "image_size": 8, "max_depth": 2}, "the rule `min_tokens = 18` leaves nothing of the space 'small'"),
+        ({"min_tokens": 18, "image_size": 8, "min_depth": 9}, "the rules `min_tokens = 18`, `min_depth = 9` leave nothing"),
     ],
 )
 def test_rules_state_their_laws(rules: dict[str, object], sentence: str) -> None:

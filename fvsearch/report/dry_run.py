@@ -8,6 +8,7 @@ from fvsearch.calibrating.choose import NONE
 from fvsearch.calibrating.store import kept_for, load_calibration
 from fvsearch.costs import predict
 from fvsearch.data import describe_source
+from fvsearch.engines import check_engine
 from fvsearch.feasibility import Predictor, feasible_note, require_feasible
 from fvsearch.importing import open_source, starts_note
 from fvsearch.layout import format_layout
@@ -29,10 +30,12 @@ def dry_run_table(study: Study, calibration: str | None = None) -> "Table":
 
     Raises:
         EmptySpaceError: Nothing in the space meets the budget.
+        ConfigError: The engine cannot serve the study, or the folder that its warm start names holds none.
     """
     from rich.table import Table
     from rich.text import Text
 
+    check_engine(study)
     predictor = Predictor.unmeasured(study)
     require_feasible(study, predictor)
     size = study.data.image_shape[:2]
@@ -42,7 +45,7 @@ def dry_run_table(study: Study, calibration: str | None = None) -> "Table":
     table.add_row("space", repr(study.space.name) if study.space else "the study's list")
     table.add_row("", feasible_note(study, predictor))
     if rules := study.space and study.space.rules:
-        table.add_row("rules", ", ".join(name if value is True else f"{name} = {value}" for name, value in rules.said().items()))
+        table.add_row("rules", ", ".join(rules.laws().values()))
     table.add_row("budget", _budget(study))
     table.add_row("baseline", format_layout(study.baseline, size))
     base = predictor.baseline

@@ -22,10 +22,9 @@ def shown(study: Study) -> str:
 
 def test_it_says_what_the_rules_leave() -> None:
     assert "rules" not in shown(STUDY)
-    text = shown(
-        msgspec.structs.replace(STUDY, space=msgspec.structs.replace(STUDY.space, rules=Rules(widths_never_rise=True, max_depth=4)))
-    )
-    assert "widths_never_rise, max_depth = 4" in text
+    space = msgspec.structs.replace(STUDY.space, rules=Rules(widths_never_rise=True, max_depth=4, max_mlp_ratio=4.0))
+    text = shown(msgspec.structs.replace(STUDY, space=space))
+    assert "widths_never_rise, max_mlp_ratio = 4, max_depth = 4" in text
     assert f"of the {STUDY.space.size():,} that the domains span keep the rules" in text
 
 
@@ -43,3 +42,9 @@ def test_it_looks_at_the_study_that_trials_come_from(tmp_path: Path) -> None:
         shown(study)
     fill(Ledger.create(tmp_path, STUDY), TRIALS[:2], {}).close()
     assert "takes over what fits of the 2 trials of" in shown(study)
+
+
+def test_an_engine_that_cannot_serve_the_study_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fvsearch.engines.is_installed", lambda name: False)
+    with pytest.raises(ConfigError, match="computes in PyTorch"):
+        shown(msgspec.structs.replace(STUDY, engine=Proposer(sampler="gp")))
