@@ -1,5 +1,6 @@
 """How a confirmed front reads: its sentence, its table's lines, its figure."""
 
+import math
 from typing import Any
 
 import plotly.graph_objects as go
@@ -27,7 +28,9 @@ def lines(summary: Summary) -> list[dict[str, Any]]:
 def _line(row: Fresh, summary: Summary) -> dict[str, Any]:
     name, fresh = summary.learned, row.mean
     assert summary.confirmed is not None, "it has this row"
-    ends = [words.objective(name, end) for end in (fresh.low, fresh.high) if end is not None] if fresh else []
+    # An accuracy has bounds that Student's interval does not know.
+    bound = 1.0 if name in ("top1", "top5") else math.inf
+    ends = [words.objective(name, min(max(0.0, end), bound)) for end in (fresh.low, fresh.high) if end is not None] if fresh else []
     on_front = row.trial in summary.confirmed.front
     place = "on the front by fresh means" if on_front else "not on the front by fresh means" if row.mean else ""
     return {

@@ -157,6 +157,10 @@ def caution(summary: Summary) -> str:
     return said
 
 
+FEW_SEEDS = 3
+"""Below it Student's intervals are so wide that they tell next to nothing: 12.7 standard errors for two."""
+
+
 def luck(summary: Summary) -> str:
     """What fresh seeds say of the front, in a sentence or two; empty before there are any."""
     found = summary.confirmed
@@ -168,13 +172,15 @@ def luck(summary: Summary) -> str:
     causes = {"no longer on the front by fresh seeds": len(found.dropped), "tied with a cheaper one": len(found.tied)}
     reasons = " and ".join(f"{count} {cause}" for cause, count in causes.items() if count)
     count = len(found.luck)
-    said = f"Of {plural(judged, 'front point')} trained again {count or 'none'} {'was' if count == 1 else 'were'} luck"
+    said = (
+        f"As far as fresh seeds tell, {count or 'none'} of {plural(judged, 'front point')} {'was' if 1 in (count, judged) else 'were'} luck"
+    )
     said += f": {reasons}." if reasons else "."
     if found.flattered is not None:
         size = objective(summary.learned, abs(found.flattered)).replace("%", " points")
         said += f" The search saw its front {size} {'better' if found.flattered > 0 else 'worse'} than fresh seeds do, on average."
-    if any(row.verdict and len(row.values) == 1 for row in found.rows):
-        said += " One fresh seed is one draw: more tell luck from seed noise."
+    if any(row.verdict and len(row.values) < FEW_SEEDS for row in found.rows):
+        said += f" Where fresh seeds are fewer than {FEW_SEEDS}, nearly everything ties: more tell luck from seed noise."
     if found.missing:
         said += f" Without a fresh value: {', '.join(f'trial {number}' for number in found.missing)}."
     return said

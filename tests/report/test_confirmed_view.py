@@ -36,14 +36,19 @@ def summary(again: Ledger) -> Summary:
 
 
 def test_the_sentence_counts_both_kinds_of_luck_and_the_flattery(summary: Summary) -> None:
-    expected = "Of 4 front points trained again 2 were luck: 1 no longer on the front by fresh seeds and 1 tied with a cheaper one."
+    expected = (
+        "As far as fresh seeds tell, 2 of 4 front points were luck: 1 no longer on the front by fresh seeds and 1 tied with a cheaper one."
+    )
     assert words.luck(summary) == f"{expected} The search saw its front 1.9 points better than fresh seeds do, on average."
 
 
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
-        ({3: (0.97, 0.971, 0.969)}, "Of 1 front point trained again none were luck. The search saw its front 0.0 points better"),
+        (
+            {3: (0.97, 0.971, 0.969)},
+            "As far as fresh seeds tell, none of 1 front point were luck. The search saw its front 0.0 points better",
+        ),
         ({0: (0.95, 0.96)}, "No point of the front has been trained again."),
         ({3: (0.98, 0.99), 2: (None,)}, "The search saw its front 1.5 points worse than fresh seeds do, on average. Without a fresh value"),
     ],
@@ -52,8 +57,10 @@ def test_the_sentence_fits_every_state(values: dict[int, tuple[float, ...]], exp
     assert expected.replace("better", "") in words.luck(summarise(enter(fill(empty(tmp_path)), values))).replace("better", "")
 
 
-def test_one_fresh_seed_is_said_to_tell_little(tmp_path: Path) -> None:
-    assert "One fresh seed is one draw" in words.luck(summarise(enter(fill(empty(tmp_path)), {3: (0.96,)})))
+@pytest.mark.parametrize(("values", "few"), [((0.96,), True), ((0.96, 0.95), True), ((0.96, 0.95, 0.94), False)])
+def test_few_fresh_seeds_are_said_to_tell_little(values: tuple[float, ...], few: bool, tmp_path: Path) -> None:
+    said = words.luck(summarise(enter(fill(empty(tmp_path)), {3: values})))
+    assert ("fewer than 3, nearly everything ties" in said) == few
 
 
 def test_without_fresh_seeds_nothing_is_said(small: Ledger) -> None:
@@ -106,7 +113,7 @@ def test_the_front_table_has_a_column_of_fresh_means(again: Ledger) -> None:
     rows = [[cell.strip() for cell in line.strip("│").split("│")] for line in shown.splitlines() if line.startswith("│")]
     assert [row[3] for row in rows] == ["93.5% ± 2.5% (3)", "91.0% ± 2.5% (3)", "93.0% ± 2.5% (3)", "90.0% ± 2.5% (3)", "96.0% ± 2.5% (3)"]
     assert [row[-1] for row in rows][:2] == ["best, luck: ties with 9", "knee, luck"]
-    assert "2 were luck" in " ".join(shown.split())
+    assert "2 of 4 front points were luck" in " ".join(shown.split())
     narrow = text(tables.front_table(again), width=100)
     assert "93.5% ± 2.5% (3)" in narrow
 
