@@ -172,9 +172,8 @@ def luck(summary: Summary) -> str:
     causes = {"no longer on the front by fresh seeds": len(found.dropped), "tied with a cheaper one": len(found.tied)}
     reasons = " and ".join(f"{count} {cause}" for cause, count in causes.items() if count)
     count = len(found.luck)
-    said = (
-        f"As far as fresh seeds tell, {count or 'none'} of {plural(judged, 'front point')} {'was' if 1 in (count, judged) else 'were'} luck"
-    )
+    were = "was" if 1 in (count, judged) else "were"
+    said = f"As far as fresh seeds tell, {count or 'none'} of {plural(judged, 'front point')} {were} luck"
     said += f": {reasons}." if reasons else "."
     if found.flattered is not None:
         size = objective(summary.learned, abs(found.flattered)).replace("%", " points")

@@ -45,16 +45,14 @@ def test_the_sentence_counts_both_kinds_of_luck_and_the_flattery(summary: Summar
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
-        (
-            {3: (0.97, 0.971, 0.969)},
-            "As far as fresh seeds tell, none of 1 front point were luck. The search saw its front 0.0 points better",
-        ),
-        ({0: (0.95, 0.96)}, "No point of the front has been trained again."),
-        ({3: (0.98, 0.99), 2: (None,)}, "The search saw its front 1.5 points worse than fresh seeds do, on average. Without a fresh value"),
+        ({3: (0.97, 0.971, 0.969)}, ["none of 1 front point was luck. The search saw its front 0.0 points"]),
+        ({0: (0.95, 0.96)}, ["No point of the front has been trained again."]),
+        ({3: (0.98, 0.99), 2: (None,)}, ["its front 1.5 points worse than fresh seeds do, on average.", "Without a fresh value: trial "]),
     ],
 )
-def test_the_sentence_fits_every_state(values: dict[int, tuple[float, ...]], expected: str, tmp_path: Path) -> None:
-    assert expected.replace("better", "") in words.luck(summarise(enter(fill(empty(tmp_path)), values))).replace("better", "")
+def test_the_sentence_fits_every_state(values: dict[int, tuple[float, ...]], expected: list[str], tmp_path: Path) -> None:
+    said = words.luck(summarise(enter(fill(empty(tmp_path)), values)))
+    assert [part for part in expected if part not in said] == []
 
 
 @pytest.mark.parametrize(("values", "few"), [((0.96,), True), ((0.96, 0.95), True), ((0.96, 0.95, 0.94), False)])
