@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib.metadata
+import importlib.util
 import math
 from collections.abc import Iterator, Mapping
 from functools import cached_property
@@ -51,10 +52,15 @@ class FunnelHyperModel(keras_tuner.HyperModel):
     Raises:
         ConfigError: The space does not fit the study.
         EmptySpaceError: Nothing in the space meets the budget.
+        MissingBackendError: On TensorFlow, TensorBoard is not installed.
     """
 
     def __init__(self, space: Space, study: Study, predictor: Predictor | None = None) -> None:
         super().__init__(name=study.name)
+        if keras.backend.backend() == "tensorflow" and importlib.util.find_spec("tensorboard") is None:
+            raise MissingBackendError(
+                'on TensorFlow KerasTuner\'s tuners need TensorBoard; `pip install "fvsearch[tensorboard]"` installs it'
+            )
         self.space, self.study = space, study.with_settings(space=space, engine=Proposer())
         self.predictor = predictor or Predictor.unmeasured(self.study)
         require_feasible(self.study, self.predictor)

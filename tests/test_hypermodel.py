@@ -15,9 +15,10 @@ import pytest
 from fvsearch import FunnelHyperModel
 from fvsearch.budgets import Budget
 from fvsearch.data import load_search_splits
-from fvsearch.errors import ConfigError, EmptySpaceError
+from fvsearch.errors import ConfigError, EmptySpaceError, MissingBackendError
 from fvsearch.hypermodel import Later
 from fvsearch.records import from_builtins
+from fvsearch.space import StageSpace
 from fvsearch.study import Data, Objective, Proposer, Recipe
 from fvsearch.testing import tiny_arch, tiny_space, tiny_study
 from fvsearch.training.fit import compile_model, recipe_model, steps_per_epoch
@@ -55,37 +56,41 @@ def declared(model: FunnelHyperModel, **values: Any) -> keras_tuner.HyperParamet
     return hp
 
 
-def require_a_search(tuner: keras_tuner.Tuner, model: FunnelHyperModel) -> None:
-    """A tuner that has been made searches to its end, and gives back an arch of the space and its trained model."""
+@pytest.mark.every_backend
+@pytest.mark.slow
+def test_kerastuners_hyperband_trains_the_space(tmp_path: Path) -> None:
+    stages = (StageSpace(depth=1, width=(16, 32), mlp_dim=32), StageSpace(depth=(0, 1), width=16, mlp_dim=(16, 32), pool_stride=2))
+    model = hypermodel(space=tiny_space(stages=stages))
+    tuner = keras_tuner.Hyperband(model, model.objective, max_epochs=2, factor=2, seed=1, directory=tmp_path)
     tuner.search(verbose=0)
-    (best,) = tuner.get_best_hyperparameters()
-    assert STUDY.space is not None and STUDY.space.contains(model.arch(best))
     trials = tuner.oracle.trials.values()
     assert {trial.status for trial in trials} == {"COMPLETED"}
     assert all(0 <= trial.score <= 1 for trial in trials)
-    (built,) = tuner.get_best_models()
-    assert built.count_params() == recipe_model(model.arch(best), DATA, STUDY.recipe, 0).count_params()
-
-
-@pytest.mark.every_backend
-def test_kerastuners_hyperband_searches_the_space(tmp_path: Path) -> None:
-    model = hypermodel()
-    tuner = keras_tuner.Hyperband(model, model.objective, max_epochs=2, factor=2, seed=1, directory=tmp_path)
-    require_a_search(tuner, model)
-    assert {trial.hyperparameters.values["tuner/epochs"] for trial in tuner.oracle.trials.values()} == {1, 2}
+    assert {trial.hyperparameters.values["tuner/epochs"] for trial in trials} == {1, 2}
+    (best,), (trained,) = tuner.get_best_hyperparameters(), tuner.get_best_models()
+    assert trained.count_params() == recipe_model(model.arch(best), DATA, STUDY.recipe, 0).count_params()
 
 
 @pytest.mark.parametrize(
     ("tuner", "options"),
     [
-        (keras_tuner.RandomSearch, {"max_trials": 2}),
-        (keras_tuner.GridSearch, {"max_trials": 2}),
-        (keras_tuner.BayesianOptimization, {"max_trials": 3, "num_initial_points": 2}),
+        (keras_tuner.RandomSearch, {"max_trials": 5}),
+        (keras_tuner.GridSearch, {"max_trials": 5}),
+        (keras_tuner.BayesianOptimization, {"max_trials": 5, "num_initial_points": 3}),
     ],
 )
-def test_kerastuners_own_tuners_search_the_space(tuner: Any, options: dict[str, int], tmp_path: Path) -> None:
-    model = hypermodel(recipe=Recipe(epochs=1, batch_size=12, warmup_epochs=0.5))
-    require_a_search(tuner(model, model.objective, seed=1, directory=tmp_path, **options), model)
+def test_kerastuners_own_tuners_search_the_space(
+    tuner: Any, options: dict[str, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = hypermodel()
+    monkeypatch.setattr(model, "fit", lambda hp, built, **options: {"val_top1": 1 / built.count_params()})
+    search = tuner(model, model.objective, seed=1, directory=tmp_path, **options)
+    search.search(verbose=0)
+    trials = search.oracle.trials.values()
+    assert len(trials) == 5
+    assert {trial.status for trial in trials} == {"COMPLETED"}
+    (best,) = search.get_best_hyperparameters()
+    assert STUDY.space is not None and STUDY.space.contains(model.arch(best))
 
 
 def test_hyperparameters_are_the_params_under_their_dotted_paths() -> None:
@@ -183,6 +188,13 @@ def test_a_space_that_does_not_fit_the_images_is_refused() -> None:
 def test_a_study_of_a_list_lends_its_data_and_recipe_to_a_space() -> None:
     listed = msgspec.structs.replace(STUDY, space=None, engine=Proposer(name="listed", archs=(tiny_arch(),)))
     assert FunnelHyperModel(tiny_space(), listed).space == tiny_space()
+
+
+def test_without_tensorboard_one_sentence_says_that_tensorflow_needs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("keras.backend.backend", lambda: "tensorflow")
+    with pytest.raises(MissingBackendError, match=r'pip install "fvsearch\[tensorboard\]"'):
+        hypermodel()
 
 
 def test_images_batch_size_and_epochs_may_be_given() -> None:

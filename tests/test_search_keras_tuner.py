@@ -1,5 +1,6 @@
 """The loop with KerasTuner's oracles: the same ledger, front and report as with any other engine. Trainings are computed."""
 
+import os
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -79,13 +80,13 @@ def test_the_law_of_the_scalar_is_said_before_any_work(tmp_path: Path) -> None:
 
 @pytest.mark.every_backend
 @pytest.mark.slow
-@pytest.mark.parametrize("oracle", ["hyperband"])
-def test_a_search_trains_in_this_process(oracle: str, tmp_path: Path) -> None:
-    import keras
-
-    study = tiny_study(engine=Proposer(name="keras_tuner", oracle=oracle, scalar="top1"), recipe=Recipe(epochs=2, batch_size=256), trials=3)
-    settings = RunSettings(backend=keras.backend.backend(), pool="inline")
-    ledger = run_study(study, tmp_path / "out", settings)
-    assert ledger.trials()[0].epochs_done == 2
-    resumed = run_study(study.with_settings(trials=4), tmp_path / "out", settings)
-    assert len(resumed.trials()) == 4
+def test_a_search_by_hyperband_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fvsearch.quiet.MEASURE_SECONDS", 0.1)
+    proposer = Proposer(name="keras_tuner", oracle="hyperband", scalar="top1")
+    study = tiny_study(engine=proposer, recipe=Recipe(epochs=3, batch_size=512), trials=4)
+    ledger = run_study(study, tmp_path / "out", RunSettings(backend=os.environ["KERAS_BACKEND"], pool="inline"))
+    trials = ledger.trials()
+    assert Counter(trial.epochs_done for trial in trials) == {1: 2, 3: 2}
+    assert Counter(trial.state for trial in trials) == {"paused": 2, "completed": 2}
+    assert all(standing.trial.state == "completed" for standing in ledger_standings(ledger) if standing.place == "front")
+    assert summarise(ledger).front

@@ -7,7 +7,7 @@ from fvsearch import FunnelHyperModel, load_study
 study = load_study("quickstart", ["recipe.epochs=3"])
 model = FunnelHyperModel(study.space, study)
 tuner = keras_tuner.RandomSearch(
-    model, model.objective, max_trials=4, max_consecutive_failed_trials=4, seed=1, directory="runs", project_name="keras-tuner"
+    model, model.objective, max_trials=3, max_consecutive_failed_trials=3, seed=1, directory="runs", project_name="keras-tuner"
 )
 tuner.search(verbose=0)
 best = tuner.get_best_hyperparameters()[0]
