@@ -1,5 +1,6 @@
 """What a search tells while it works: to its watcher, and in a file of the study's folder to whoever asks from another process."""
 
+import contextlib
 import datetime
 import os
 import socket
@@ -192,10 +193,11 @@ def seconds_since(time: str) -> float:
 
 
 def _write(folder: Path, live: Live) -> None:
-    """Not worth a wait for the disk: the next one comes in a second, and the ledger holds what must last."""
+    """Not worth a wait for the disk, nor the end of a search: the next one comes in a second, and the ledger holds what must last."""
     draft = folder / f".{LIVE_FILE}.draft"
-    draft.write_bytes(msgspec.json.encode(live))
-    draft.replace(folder / LIVE_FILE)
+    with contextlib.suppress(OSError):
+        draft.write_bytes(msgspec.json.encode(live))
+        draft.replace(folder / LIVE_FILE)
 
 
 def _born(process: int) -> float | None:

@@ -46,6 +46,12 @@ def test_the_file_is_not_written_every_time(tmp_path: Path, monkeypatch: pytest.
     assert read_live(tmp_path).refused == 6
 
 
+def test_a_file_that_cannot_be_written_ends_no_search(tmp_path: Path) -> None:
+    heard: list[Progress] = []
+    kept(tmp_path / "gone", heard.append)(SEARCHING)
+    assert heard == [SEARCHING]
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"at": 3}'])
 def test_a_file_that_does_not_read_tells_nothing(content: bytes, tmp_path: Path) -> None:
     assert read_live(tmp_path) is None
