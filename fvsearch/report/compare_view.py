@@ -92,9 +92,7 @@ def caution(comparison: Comparison) -> str:
     """How far the values can be trusted."""
     if all(side.summary.confirmed for side in comparison.sides):
         return "Fronts are as the searches saw them; what fresh seeds say is beside them."
-    return (
-        "Fronts are as the searches saw them, each flattered by its own selection: `fvsearch confirm` trains them again with fresh seeds."
-    )
+    return "Fronts are as the searches saw them, each flattered by its own selection; fvsearch confirm trains it again with fresh seeds."
 
 
 def _cell(name: str, value: float) -> str:
