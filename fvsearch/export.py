@@ -104,6 +104,10 @@ def _evidence(summary: Summary, row: Row) -> dict[str, Any]:
             "versions": {name: ", ".join(versions) for name, versions in facts.versions.items()},
         }
     )
+    again = summary.confirmed.row(row.number) if summary.confirmed else None
+    if again and again.mean:
+        fresh = {"objective": summary.learned, "mean": again.mean.value, "low": again.mean.low, "high": again.mean.high}
+        evidence["fresh_seeds"] = to_builtins(fresh | {"seeds": len(again.values), "verdict": again.verdict})
     return evidence
 
 

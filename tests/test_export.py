@@ -6,6 +6,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from confirmations import enter
 from ledgers import MIB, STUDY, TRIALS, arch, empty, fill
 
 from fvsearch.errors import ConfigError
@@ -43,6 +44,13 @@ def test_more_epochs_change_the_recipe_and_not_the_evidence(small: Ledger) -> No
     run = export_run(small, pick="best", epochs=50)
     assert run.recipe.epochs == 50
     assert run.evidence["epochs"] == STUDY.recipe.epochs
+
+
+def test_the_evidence_tells_what_fresh_seeds_say(small: Ledger, tmp_path: Path) -> None:
+    assert "fresh_seeds" not in export_run(small, trial=3).evidence
+    known = export_run(enter(fill(empty(tmp_path))), trial=3).evidence["fresh_seeds"]
+    assert (known["objective"], known["seeds"], known["verdict"]) == ("top1", 3, "tied")
+    assert known["low"] < known["mean"] == pytest.approx(0.935) < known["high"]
 
 
 def test_the_evidence_tells_what_the_search_knew(small: Ledger) -> None:
