@@ -1,16 +1,14 @@
 """Engines: who proposes archs. `base` is the contract, `make_engine` picks one by a study's settings."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from fvsearch.backend import is_installed
+from fvsearch.engines._choices import Domains
 from fvsearch.engines.base import Completed, Done, Engine, Failed, Infeasible, Outcome, Stopped, Suggestion, Wait
 from fvsearch.errors import MissingBackendError
-from fvsearch.space import Param
 from fvsearch.study import EngineName, Study
 
 __all__ = ["Completed", "Done", "Engine", "Failed", "Infeasible", "Outcome", "Stopped", "Suggestion", "Wait", "check_engine", "make_engine"]
-
-Domains = Mapping[str, tuple[Param, ...]]
 
 
 def check_engine(study: Study) -> None:

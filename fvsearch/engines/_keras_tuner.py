@@ -13,10 +13,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fvsearch.backend import choose_backend
+from fvsearch.engines._choices import Domains, choice_indices, chosen
 from fvsearch.engines.base import Done, Failed, Infeasible, Outcome, Stopped, Suggestion, Wait
 from fvsearch.errors import ConfigError, MissingBackendError
 from fvsearch.pareto import minimise
-from fvsearch.records import suggest
 from fvsearch.space import Param
 from fvsearch.study import Objective, Proposer
 from fvsearch.training.environment import TRAINING, lasting_imports
@@ -24,7 +24,6 @@ from fvsearch.training.environment import TRAINING, lasting_imports
 if TYPE_CHECKING:
     from fvsearch.engines._oracles import Driven, Told
 
-Domains = Mapping[str, tuple[Param, ...]]
 Key = tuple[int, ...]
 """The index of each param's choice, in the order of the domains."""
 
@@ -92,7 +91,7 @@ class KerasTunerEngine:
                 told = self._told.get(key)
                 if told is None or (told.score is not None and told.epochs < (epochs or self._epochs)):
                     self._asked.setdefault(key, []).append(trial)
-                    return Suggestion(params=self._params(key), epochs=epochs)
+                    return Suggestion(params=chosen(self._choices, key), epochs=epochs)
                 oracle.finish(trial, told)
 
     def tell(self, params: Mapping[str, Param], outcome: Outcome) -> None:
@@ -101,7 +100,7 @@ class KerasTunerEngine:
         Raises:
             ConfigError: The params are not of these domains, or the values not one an objective.
         """
-        key, told = self._indices(params), self._as_told(outcome)
+        key, told = choice_indices(self._choices, params), self._as_told(outcome)
         before = self._told.get(key)
         if before is None or (before.epochs < self._epochs and before.score is not None and not 0 < told.epochs <= before.epochs):
             self._told[key] = told
@@ -135,22 +134,6 @@ class KerasTunerEngine:
 
     def _key(self, values: Mapping[str, Any]) -> Key:
         return tuple(values[path] for path in self._choices)
-
-    def _params(self, key: Key) -> dict[str, Param]:
-        return {path: choices[index] for (path, choices), index in zip(self._choices.items(), key, strict=True)}
-
-    def _indices(self, params: Mapping[str, Param]) -> Key:
-        for path in params:
-            if path not in self._choices:
-                raise ConfigError(f"unknown param {path!r}{suggest(path, self._choices)}")
-        indices = []
-        for path, choices in self._choices.items():
-            if path not in params:
-                raise ConfigError(f"the param {path!r} is missing; an engine is told every param that it searches")
-            if params[path] not in choices:
-                raise ConfigError(f"a param must be one of {list(choices)}, but got {params[path]!r} at {path}")
-            indices.append(choices.index(params[path]))
-        return tuple(indices)
 
     def _as_told(self, outcome: Outcome) -> "Told":
         from fvsearch.engines._oracles import Told

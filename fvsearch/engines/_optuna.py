@@ -14,15 +14,14 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
+from fvsearch.engines._choices import Domains, choice_indices, chosen
 from fvsearch.engines._genetic import RefusalAwareNSGAII, RefusalAwareNSGAIII
 from fvsearch.engines.base import Completed, Done, Failed, Infeasible, Outcome, Stopped, Suggestion, Wait
 from fvsearch.errors import ConfigError
 from fvsearch.pareto import minimise
-from fvsearch.records import suggest
 from fvsearch.space import Param
 from fvsearch.study import Direction, Proposer, Sampler
 
-Domains: TypeAlias = Mapping[str, tuple[Param, ...]]
 Distributions: TypeAlias = dict[str, BaseDistribution]
 
 FAILED = "failed"
@@ -68,7 +67,7 @@ class OptunaEngine:
             trial = self._study.ask(self._distributions)
         indices = tuple(trial.params[path] for path in self._choices)
         self._asked.setdefault(indices, []).append(trial)
-        return Suggestion(params={path: self._choices[path][index] for path, index in zip(self._choices, indices, strict=True)})
+        return Suggestion(params=chosen(self._choices, indices))
 
     def tell(self, params: Mapping[str, Param], outcome: Outcome) -> None:
         """Learn what became of an arch, whether suggested here or not; told again, it changes nothing.
@@ -76,7 +75,7 @@ class OptunaEngine:
         Raises:
             ConfigError: The params are not of these domains, or the values not one an objective.
         """
-        indices = self._indices(params)
+        indices = choice_indices(self._choices, params)
         if indices not in self._told:
             self._hear_of(outcome)
         asked = self._asked.pop(indices, [])
@@ -112,19 +111,6 @@ class OptunaEngine:
             self._study.add_trials(_with_constraints(trial, new) for trial in before.get_trials() if trial.state.is_finished())
             # What was asked for and not told is in the old study; once told, it is added like any trial that was not asked for here.
             self._asked.clear()
-
-    def _indices(self, params: Mapping[str, Param]) -> tuple[int, ...]:
-        for path in params:
-            if path not in self._choices:
-                raise ConfigError(f"unknown param {path!r}{suggest(path, self._choices)}")
-        indices = []
-        for path, choices in self._choices.items():
-            if path not in params:
-                raise ConfigError(f"the param {path!r} is missing; an engine is told every param that it searches")
-            if params[path] not in choices:
-                raise ConfigError(f"a param must be one of {list(choices)}, but got {params[path]!r} at {path}")
-            indices.append(choices.index(params[path]))
-        return tuple(indices)
 
     def _values(self, outcome: Outcome) -> list[float]:
         """The outcome's values, turned so that less is better; where it has none, finite ones worse than all seen.
