@@ -24,7 +24,8 @@ from fvsearch.screening import Candidate, Screen
 from fvsearch.space import Params
 from fvsearch.standing import front, standings
 from fvsearch.study import Study
-from fvsearch.training.segment import SegmentResult, run_segment
+from fvsearch.training.environment import set_environment
+from fvsearch.training.segment import SegmentResult, import_work, run_segment
 from fvsearch.trials import asked_again, failed, new_trial, next_segment, with_result
 from fvsearch.underway import time_left
 from fvsearch.volume import hypervolume, reference
@@ -153,6 +154,11 @@ class _Search:
     def _make_screen(self) -> Screen:
         """A screen before an engine that knows the ledger."""
         study = self.study
+        if (study.engine.name, self.settings.pool) == ("keras_tuner", "inline"):
+            # KerasTuner imports keras, in the process that is to train: so the training's way, with its backend and device.
+            with open_pool(self.settings, self.ledger.folder):
+                set_environment()
+                import_work()
         screen = Screen(study, make_engine(study), self.predictor, warm_starts(study, self.taken))
         for record in sorted(self.trials.values(), key=lambda record: record.ended):
             if record.state == "running":

@@ -89,7 +89,7 @@ class KerasTunerEngine:
                 values = trial.hyperparameters.values
                 key, epochs = self._key(values), values.get("tuner/epochs")
                 told = self._told.get(key)
-                if told is None or (told.score is not None and told.epochs < (epochs or self._epochs)):
+                if told is None or (epochs is not None and told.score is not None and told.epochs < epochs):
                     self._asked.setdefault(key, []).append(trial)
                     return Suggestion(params=chosen(self._choices, key), epochs=epochs)
                 oracle.finish(trial, told)
