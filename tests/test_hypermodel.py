@@ -190,6 +190,14 @@ def test_a_study_of_a_list_lends_its_data_and_recipe_to_a_space() -> None:
     assert FunnelHyperModel(tiny_space(), listed).space == tiny_space()
 
 
+def test_without_kerastuner_one_sentence_says_how_to_install_it() -> None:
+    code = "import sys; sys.modules['keras_tuner'] = None; import fvsearch; fvsearch.FunnelHyperModel"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    last = run.stderr.splitlines()[-1]
+    assert last.startswith("fvsearch.errors.MissingBackendError: FunnelHyperModel needs KerasTuner")
+    assert last.endswith('`pip install "fvsearch[keras-tuner]"` installs it')
+
+
 def test_without_tensorboard_one_sentence_says_that_tensorflow_needs_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     monkeypatch.setattr("keras.backend.backend", lambda: "tensorflow")
