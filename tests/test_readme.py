@@ -13,10 +13,16 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def block(language: str) -> str:
-    """The README's one code block in a language."""
-    (text,) = re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+def block(language: str, holding: str = "") -> str:
+    """The README's one code block in a language that holds a text."""
+    (text,) = (found for found in re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL) if holding in found)
     return str(text)
+
+
+def fragments() -> list[str]:
+    """The README's indented tables of TOML, which go into a study."""
+    indented = re.findall(r"(?:^    .*\n|^\n(?=    ))+", README, re.MULTILINE)
+    return [re.sub(r"^    ", "", text, flags=re.MULTILINE).strip() for text in indented if text.strip().startswith("[")]
 
 
 def test_the_study_is_one_that_can_be_loaded(tmp_path: Path) -> None:
@@ -28,9 +34,25 @@ def test_the_study_is_one_that_can_be_loaded(tmp_path: Path) -> None:
     assert not study.baseline.pools
 
 
+def test_what_may_be_added_to_the_study_can_be_loaded_with_it(tmp_path: Path) -> None:
+    found = fragments()
+    assert [text.splitlines()[0] for text in found] == ["[space.rules]", "[early_stopping]", "[engine]"]
+    assert "[confirm]" in found[1]
+    path = tmp_path / "study.toml"
+    path.write_text("\n\n".join([block("toml"), *found[:2]]), encoding="utf-8")
+    study = load_study(str(path))
+    assert study.space and study.space.rules and study.early_stopping and study.confirm
+    path.write_text("\n\n".join([block("toml"), found[2]]), encoding="utf-8")
+    assert load_study(str(path)).engine.name == "keras_tuner"
+
+
+def test_the_tuner_in_the_readme_is_the_example_that_is_run() -> None:
+    assert block("python", "keras_tuner").strip() == (ROOT / "tests/examples/keras_tuner_search.py").read_text(encoding="utf-8").strip()
+
+
 @pytest.mark.slow
 def test_the_python_example_runs_and_is_short(tmp_path: Path) -> None:
-    code = block("python")
+    code = block("python", "run_study")
     assert len([line for line in code.splitlines() if line]) <= 10
     small = ["trials=2", "recipe.epochs=1", "recipe.warmup_epochs=0.5", "engine.starts=1"]
     shortened = code.replace('load_study("quickstart")', f'load_study("quickstart", {small})')
