@@ -6,8 +6,10 @@ import os
 from collections.abc import Iterator, Mapping
 
 TRAINING = {
-    # JAX and PyTorch take faster kernels on GPUs that differ from run to run, unless told not to.
-    "XLA_FLAGS": "--xla_gpu_deterministic_ops=true",
+    # JAX and PyTorch take faster kernels on GPUs that differ from run to run, unless told not to. On a CPU XLA compiles a step a
+    # tenth faster where LLVM leaves loops rolled and straight lines scalar, and steps take as long (docs/overhead.md).
+    "XLA_FLAGS": "--xla_gpu_deterministic_ops=true "
+    "--xla_backend_extra_options=xla_cpu_disable_loop_unrolling=true,xla_cpu_disable_slp_vectorizer=true",
     "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
     # JAX and TensorFlow take all of a GPU's memory from the start, unless told not to; workers may share one.
     "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
