@@ -145,16 +145,23 @@ def _sample(one: Evidence, role: str, quantities: Sequence[str]) -> Sample:
 
 
 def _aspect(
-    says: str, pairs: Sequence[Pair], wanted: str, quantities: Sequence[str], judge: Callable[[dict[str, Estimate]], Verdict]
+    says: str,
+    pairs: Sequence[Pair],
+    wanted: str,
+    quantities: Sequence[str],
+    judge: Callable[[dict[str, Estimate]], Verdict],
+    together: Callable[[Sequence[Verdict]], Verdict] = over_pairs,
 ) -> Aspect:
-    """A claim over all pairs of archs that have several seeds."""
+    """A claim over all pairs of archs that have several seeds, whose verdicts are taken together."""
     told = [pair for pair in pairs if min(pair.first.seeds, pair.second.seeds) > 1]
-    return _judged(says, tuple(_compare(pair, quantities, judge, _costs(pair)) for pair in told), _wanted(pairs, told, wanted))
+    return _judged(says, tuple(_compare(pair, quantities, judge, _costs(pair)) for pair in told), _wanted(pairs, told, wanted), together)
 
 
-def _judged(says: str, comparisons: tuple[Comparison, ...], wanted: str) -> Aspect:
+def _judged(
+    says: str, comparisons: tuple[Comparison, ...], wanted: str, together: Callable[[Sequence[Verdict]], Verdict] = over_pairs
+) -> Aspect:
     """A claim with what its comparisons agree on, and where they do not tell, what would."""
-    verdict = over_pairs([one.verdict for one in comparisons])
+    verdict = together([one.verdict for one in comparisons])
     return Aspect(says=says, verdict=verdict, comparisons=comparisons, wanted=wanted if verdict == "cannot tell" else "")
 
 
@@ -248,15 +255,15 @@ def _reinvestment(known: _Known) -> tuple[Aspect, ...]:
     """Finding 4."""
     usual = [*known.base, *known.twins]
     deeper = known.pairs(kin.is_deeper, ("deeper", "as it was"), usual)
-    wider = known.pairs(kin.is_wider, ("wider", "as it was"), usual) + known.pairs(kin.has_larger_mlps, ("larger MLPs", "as it was"), usual)
+    wider = known.pairs(kin.is_wider, ("wider", "as it was"), usual)
+    larger_mlps = known.pairs(kin.has_larger_mlps, ("larger MLPs", "as it was"), usual)
     thin = [one for one in known.whole if kin.is_wide_then_thin(one.arch, known.baseline)]
-    over = {one.layout: one for pair in (*deeper, *wider) if (one := pair.first).arch.pools}
-    larger_mlps = [pair for pair in wider if pair.roles[0] == "larger MLPs"]
+    over = {one.layout: one for pair in (*deeper, *wider, *larger_mlps) if (one := pair.first).arch.pools}
     knobs = [
         Pair(mlp.first, width.first, ("larger MLPs", "wider"))
         for mlp in larger_mlps
         for width in wider
-        if width.roles[0] == "wider" and width.second.arch == mlp.second.arch
+        if width.second.arch == mlp.second.arch
     ]
 
     def over_fits(found: dict[str, Estimate]) -> Verdict:
@@ -267,9 +274,16 @@ def _reinvestment(known: _Known) -> tuple[Aspect, ...]:
     return (
         _aspect(says.format("deeper"), deeper, "the baseline or a pooled twin of it, and the same with more blocks", both, over_fits),
         _aspect(
-            says.format("wider (hidden width or MLPs)"),
+            says.format("wider"),
             wider,
-            "the baseline or a pooled twin of it, and the same with larger widths or MLPs alone",
+            "the baseline or a pooled twin of it, and the same with larger hidden widths alone",
+            both,
+            over_fits,
+        ),
+        _aspect(
+            says.format("larger in its MLPs"),
+            larger_mlps,
+            "the baseline or a pooled twin of it, and the same with larger MLPs alone",
             both,
             over_fits,
         ),
@@ -281,11 +295,12 @@ def _reinvestment(known: _Known) -> tuple[Aspect, ...]:
             lambda found: is_below(_turned(found["validation top-1"]), POINT),
         ),
         _aspect(
-            "wide first and thin last does better than deeper or wider alone",
+            "wide first and thin last does better than each that is only deeper, wider or larger in its MLPs",
             [Pair(one, other, ("wide, then thin", "deeper or wider")) for one in thin for other in over.values()],
             "a pooled arch that is wide at first and thin at last, and one that is only deeper or wider",
             both,
             lambda found: is_above(found["validation top-1"]),
+            together=all_of,
         ),
         _aspect(
             "MLP size is the better knob than hidden width: larger MLPs alone reach a higher validation top-1 than larger widths alone",
