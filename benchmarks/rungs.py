@@ -50,7 +50,7 @@ def main() -> None:
     document = {"study": study.name, "trials": study.trials, "rule": msgspec.to_builtins(rule), "seeds": found}
     document["devices"] = sorted({device for one in found for side in ("whole", "rungs") for device in one[side]["device"]})
     if options.docs:
-        replace_figures(options.docs, "rungs", [table(found)])
+        replace_figures(options.docs, "rungs", [explained(document, rule), table(found)])
     if options.out:
         options.out.write_text(json.dumps(document, indent=1))
     print(json.dumps(document))
@@ -127,6 +127,23 @@ def table(found: list[dict[str, Any]]) -> str:
     rows.append(["median", "", "", *("" for _ in SHARES), "never" if middle == float("inf") else f"{middle:.2f}"])
     header = ["seed", "whole: trials", "rungs: trials", *(f"at {share:.0%}" for share in SHARES), "reaches it at"]
     return markdown(header, rows)
+
+
+def explained(document: dict[str, Any], rule: EarlyStopping) -> str:
+    """What the table is of."""
+    first = document["seeds"][0]["whole"]
+    versions = ", ".join(f"{name} {' and '.join(known)}" for name, known in first["versions"].items())
+    taus = "; ".join(
+        f"seed {one['seed']}: " + ", ".join(f"{tau:.2f} after {epochs}" for epochs, tau, _ in one["whole"]["tau"] if tau is not None)
+        for one in document["seeds"]
+    )
+    return (
+        f"`{document['study']}`, {document['trials']} trials trained to the end against rungs at {', '.join(f'{r:g}' for r in rule.rungs)} with "
+        f"`keep = {rule.keep:g}`; {', '.join(document['devices'])}; {versions}.\n\n"
+        "The columns hold hypervolume as a share of the whole search's last one, whole / with rungs, at shares of the whole search's "
+        "training-seconds; the last column is the share of them at which the search with rungs had as much as the whole one in the end.\n\n"
+        f"Kendall's tau of early looks in the searches without rungs (epochs): {taus}."
+    )
 
 
 def show(found: list[dict[str, Any]], rule: EarlyStopping) -> None:
