@@ -138,7 +138,7 @@ def explained(document: dict[str, Any], rule: EarlyStopping) -> str:
         for one in document["seeds"]
     )
     return (
-        f"`{document['study']}`, {document['trials']} trials trained to the end against rungs at {', '.join(f'{r:g}' for r in rule.rungs)} with "
+        f"`{document['study']}`, {document['trials']} trials trained to the end against rungs at {list(rule.rungs)} with "
         f"`keep = {rule.keep:g}`; {', '.join(document['devices'])}; {versions}.\n\n"
         "The columns hold hypervolume as a share of the whole search's last one, whole / with rungs, at shares of the whole search's "
         "training-seconds; the last column is the share of them at which the search with rungs had as much as the whole one in the end.\n\n"
