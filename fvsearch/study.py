@@ -136,7 +136,7 @@ class Proposer(Record, frozen=True, kw_only=True):
     Attributes:
         name: "optuna", "keras_tuner", or "listed" for a fixed list.
         sampler: Optuna's: "nsga2", "nsga3", "tpe", "gp" (which wants PyTorch) or "random".
-        oracle: KerasTuner's: "random", "bayesian", "hyperband" or "grid".
+        oracle: KerasTuner's: "random", "bayesian", "hyperband" or "grid"; of no other engine, as `scalar`.
         scalar: The one objective that KerasTuner's oracles see; "bayesian" and "hyperband" need it where a study has several.
         population: Archs in a generation of NSGA-II and NSGA-III; keep it well under the number of trials.
         starts: Archs spread over predicted memory that are evaluated before the engine is asked.
@@ -160,6 +160,12 @@ class Proposer(Record, frozen=True, kw_only=True):
             raise ConfigError(
                 f'`archs` belongs to the engine "listed" and to no other, but got name={self.name!r} with {len(self.archs)} archs'
             )
+        if self.name != "keras_tuner":
+            for name, unset in (("oracle", "random"), ("scalar", None)):
+                if getattr(self, name) != unset:
+                    raise ConfigError(
+                        f'`{name}` is for the engine "keras_tuner", but got {name}={getattr(self, name)!r}, name={self.name!r}'
+                    )
 
 
 class EarlyStopping(Record, frozen=True, kw_only=True):

@@ -46,6 +46,8 @@ def changed(**changes: Any) -> Study:
         ({"budget__memory": "8"}, "`memory` must be a positive number with a unit"),
         ({"budget__batch_size": 0}, "`batch_size` must be at least 1"),
         ({"engine__population": 1}, "`population` must be at least 2"),
+        ({"engine__oracle": "bayesian"}, "`oracle` is for the engine \"keras_tuner\", but got oracle='bayesian', name='optuna'"),
+        ({"engine__scalar": "top1"}, '`scalar` is for the engine "keras_tuner"'),
         ({"engine__name": "listed"}, '`archs` belongs to the engine "listed"'),
     ],
 )

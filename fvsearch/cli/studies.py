@@ -46,10 +46,12 @@ def run(
 ) -> None:
     """Search. STUDY is a name of `fvsearch list studies` or a TOML file; on a folder that stands, the search goes on."""
     from fvsearch.library import load_study
+    from fvsearch.units import parse_duration
 
     defined = load_study(study, settings)
     if trials is not None:
         defined = defined.with_settings(trials=trials)
+    seconds = parse_duration(time_budget) if time_budget else None
     if dry_run:
         from fvsearch.report.dry_run import dry_run_table
 
@@ -61,7 +63,6 @@ def run(
         return
     from fvsearch.progress import watch
     from fvsearch.search import run_study
-    from fvsearch.units import parse_duration
     from fvsearch.watching import Watcher, together
     from fvsearch.workers import RunSettings
 
@@ -69,7 +70,7 @@ def run(
         backend=set_backend(backend),
         workers=workers or min(2, os.cpu_count() or 1),
         pool="inline" if pool == "inline" else "local",
-        time_budget=parse_duration(time_budget) if time_budget else None,
+        time_budget=seconds,
         command=" ".join(["fvsearch", *sys.argv[1:]]),
         calibration=calibration,
         force_backend=force_backend,

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 from fvsearch.calibrating.choose import NONE
 from fvsearch.calibrating.store import kept_for, load_calibration
 from fvsearch.costs import predict
-from fvsearch.data import describe_source
+from fvsearch.data import check_source, describe_source
 from fvsearch.engines import check_engine
 from fvsearch.feasibility import Predictor, feasible_note, require_feasible
 from fvsearch.importing import open_source, starts_note
 from fvsearch.layout import format_layout
+from fvsearch.report.facts import engine_name
 from fvsearch.study import Study
 from fvsearch.units import show_bytes, show_count
 
@@ -30,12 +31,16 @@ def dry_run_table(study: Study, calibration: str | None = None) -> "Table":
 
     Raises:
         EmptySpaceError: Nothing in the space meets the budget.
-        ConfigError: The engine cannot serve the study, or the folder that its warm start names holds none.
+        ConfigError: The engine cannot serve the study, there is no such data source, or the folder that its warm start names holds no
+            study.
     """
     from rich.table import Table
     from rich.text import Text
 
     check_engine(study)
+    if ":" not in study.data.source:
+        # A function of the user's need not be there yet.
+        check_source(study.data)
     predictor = Predictor.unmeasured(study)
     require_feasible(study, predictor)
     size = study.data.image_shape[:2]
@@ -53,7 +58,7 @@ def dry_run_table(study: Study, calibration: str | None = None) -> "Table":
         "", f"{show_count(base['num_params'])} parameters, {show_count(base['macs'])} macs, {show_bytes(base['memory'])} by formula"
     )
     table.add_row("objectives", ", ".join(f"{objective.direction} {objective.name}" for objective in study.objectives))
-    table.add_row("engine", study.engine.sampler if study.engine.name == "optuna" else study.engine.name)
+    table.add_row("engine", engine_name(study))
     for note in _starts(study, predictor):
         table.add_row("", note)
     table.add_row("data", f"{describe_source(study.data)}: {study.data.num_classes} classes, {size[0]}x{size[1]}x{study.data.channels}")

@@ -118,7 +118,7 @@ def read_facts(ledger: Ledger, trials: tuple[TrialRecord, ...], anchor: Anchor |
         space=study.space.name if study.space else "listed",
         size=study.space.size() if study.space else len({arch.arch_hash for arch in study.engine.archs}),
         trials=study.trials,
-        engine=_engine(study),
+        engine=engine_name(study),
         repeats=study.repeats,
         early_stopping=study.early_stopping,
         seed=study.seed,
@@ -160,7 +160,7 @@ def _distinct(values: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(value for value in values if value))
 
 
-def _engine(study: Study) -> str:
+def engine_name(study: Study) -> str:
     """The engine and what it searches by: "optuna, nsga2"."""
     engine = study.engine
     by = {"optuna": engine.sampler, "keras_tuner": engine.oracle}.get(engine.name)

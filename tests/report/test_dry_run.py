@@ -48,3 +48,18 @@ def test_an_engine_that_cannot_serve_the_study_is_refused(monkeypatch: pytest.Mo
     monkeypatch.setattr("fvsearch.engines.is_installed", lambda name: False)
     with pytest.raises(ConfigError, match="computes in PyTorch"):
         shown(msgspec.structs.replace(STUDY, engine=Proposer(sampler="gp")))
+
+
+def test_it_names_what_proposes() -> None:
+    assert "keras_tuner, grid" in shown(msgspec.structs.replace(STUDY, engine=Proposer(name="keras_tuner", oracle="grid")))
+
+
+def test_a_mistake_in_a_source_that_ships_is_refused_and_a_function_may_be_written_later() -> None:
+    def sourced(source: str, **options: object) -> Study:
+        return msgspec.structs.replace(STUDY, data=msgspec.structs.replace(STUDY.data, source=source, options=options))
+
+    with pytest.raises(ConfigError, match="did you mean 'shapes'"):
+        shown(sourced("shape"))
+    with pytest.raises(ConfigError, match="unknown key `sample`"):
+        shown(sourced("shapes", sample=40))
+    assert "later:images" in shown(sourced("later:images"))
