@@ -181,7 +181,7 @@ def _wanted(ledger: Ledger, seeds: int, archs: Sequence[Arch], train_shares: Seq
     baseline = study.baseline.canonical()
     whole = {arch.arch_hash: arch for arch in (*(member.trial.arch for member in front(ledger_standings(ledger))), baseline, *further)}
     parts = {arch.arch_hash: arch for arch in (baseline, *further)}
-    shares = [share for share in train_shares if share != study.data.train_share]
+    shares = [share for share in dict.fromkeys(train_shares) if share != study.data.train_share]
     targets = [(arch, study.data.train_share) for arch in whole.values()] + [(arch, share) for share in shares for arch in parts.values()]
     fresh = {key: _fresh_repeats(study, key, trials.get(key), seeds) for key in whole}
     return [

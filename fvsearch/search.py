@@ -26,7 +26,7 @@ from fvsearch.standing import front, standings
 from fvsearch.study import Study
 from fvsearch.training.environment import set_environment
 from fvsearch.training.segment import SegmentResult, import_work, run_segment
-from fvsearch.trials import asked_again, failed, new_trial, next_segment, with_result
+from fvsearch.trials import asked_again, failed, new_trial, next_segment, on_backend, with_result
 from fvsearch.underway import time_left
 from fvsearch.volume import hypervolume, reference
 from fvsearch.watching import DONE, Progress, Watcher, kept
@@ -72,7 +72,8 @@ def _least_predictor(study: Study) -> Predictor:
 
 
 def _require_backend(ledger: Ledger, backend: str) -> None:
-    before = {invocation.backend for invocation in ledger.invocations()}
+    # A start that could not even measure the baseline left no numbers.
+    before = {invocation.backend for invocation in ledger.invocations()} if ledger.anchor() else set()
     if before and before != {backend}:
         raise ConfigError(
             f"{ledger.folder} was searched on {', '.join(sorted(before))}, and numbers of {backend} do not compare with it; "
@@ -184,7 +185,7 @@ class _Search:
                 self._receive(pool, screen, future)
 
     def _unfinished(self) -> list[TrialRecord]:
-        return [record for record in self.trials.values() if record.state == "running"]
+        return [on_backend(record, self.settings.backend) for record in self.trials.values() if record.state == "running"]
 
     def _may_start(self) -> bool:
         # An engine that paused trials may ask for more of them when no new one may start.
@@ -206,7 +207,7 @@ class _Search:
             return None
         paused = next((record for record in self.trials.values() if record.arch_hash == candidate.arch.arch_hash), None)
         if paused is not None:
-            record = asked_again(paused, candidate.epochs)
+            record = asked_again(on_backend(paused, self.settings.backend), candidate.epochs)
             self.ledger.update(record)
         elif self._is_full():
             # Told as failed, so that the engine does not wait for it.

@@ -33,6 +33,23 @@ def new_trial(study: Study, candidate: Candidate, backend: str) -> TrialRecord:
     )
 
 
+def on_backend(record: TrialRecord, backend: str) -> TrialRecord:
+    """The record of an unfinished trial, to go on under a backend: one of another begins anew, for its numbers do not go on from there."""
+    if record.backend == backend:
+        return record
+    return TrialRecord(
+        number=record.number,
+        params=record.params,
+        arch=record.arch,
+        layout=record.layout,
+        arch_hash=record.arch_hash,
+        predicted=record.predicted,
+        target=record.target,
+        backend=backend,
+        started=record.started,
+    )
+
+
 def asked_again(record: TrialRecord, epochs: int | None) -> TrialRecord:
     """The record of a paused trial that its engine wants trained further: up to `epochs`, or to the end."""
     return msgspec.structs.replace(record, state="running", target=epochs, ended="")

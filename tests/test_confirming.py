@@ -104,6 +104,12 @@ def test_further_archs_and_shares_of_the_training_split(small: Ledger, run: Call
     assert folders["trials/0000/repeat1-share0.5"].arch == STUDY.baseline
 
 
+def test_a_share_that_is_said_twice_is_trained_once(small: Ledger, run: Callable[..., Any]) -> None:
+    pool = ScriptedPool()
+    found = run(pool, small, 1, (), (0.5, 0.5))
+    assert len(pool.segments()) == len(found) == 6
+
+
 def test_an_arch_of_the_front_that_is_asked_for_too_is_trained_once(small: Ledger, run: Callable[..., Any]) -> None:
     pool = ScriptedPool()
     run(pool, small, 1, (small.trials()[3].arch, STUDY.baseline))

@@ -6,7 +6,7 @@ import pytest
 from fvsearch.engines import Completed, Failed, Infeasible
 from fvsearch.errors import ConfigError
 from fvsearch.layout import format_layout
-from fvsearch.ledger import Invocation, Ledger, QuietPass, Repeat, TrialRecord
+from fvsearch.ledger import Invocation, Ledger, QuietPass, Repeat, State, TrialRecord
 from fvsearch.library import load_study
 from fvsearch.meters.measured import Anchor, Interval, Measured
 
@@ -64,6 +64,21 @@ def test_an_end_that_was_cut_short_is_settled(ledger: Ledger) -> None:
     ledger.settle()
     assert ledger._storage.get_trial(trial_id).state.name == "COMPLETE"
     assert ledger.trials() == (completed(record),)
+
+
+@pytest.mark.parametrize(("record_says", "before", "after"), [("paused", "RUNNING", "WAITING"), ("running", "WAITING", "RUNNING")])
+def test_a_pause_or_its_end_that_was_cut_short_is_settled(ledger: Ledger, record_says: State, before: str, after: str) -> None:
+    record = ledger.start(started())
+    if before == "WAITING":
+        ledger.update(msgspec.structs.replace(record, state="paused"))
+    left = msgspec.structs.replace(record, state=record_says)
+    ledger._storage.set_trial_system_attr(
+        ledger._storage.get_all_trials(ledger._study_id)[0]._trial_id, "fvsearch:trial", msgspec.to_builtins(left)
+    )
+    assert ledger._storage.get_all_trials(ledger._study_id)[0].state.name == before
+    ledger.settle()
+    assert ledger._storage.get_all_trials(ledger._study_id)[0].state.name == after
+    assert ledger.trials() == (left,)
 
 
 def test_optuna_reads_the_study(ledger: Ledger) -> None:

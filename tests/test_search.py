@@ -304,6 +304,15 @@ def test_a_study_stays_on_its_backend(run: Callable[..., Ledger]) -> None:
         run(ScriptedPool(), settings=RunSettings(backend="torch"))
 
 
+def test_a_start_that_could_not_measure_the_baseline_binds_no_backend(run: Callable[..., Ledger]) -> None:
+    def broken(request: MeasureRequest) -> Anchor:
+        raise ValueError("no device")
+
+    with pytest.raises(RunError):
+        run(ScriptedPool(measure_anchor=broken), settings=RunSettings(backend="torch"))
+    assert {trial.backend for trial in run(ScriptedPool()).trials()} == {"jax"}
+
+
 def test_a_study_may_be_forced_to_another_backend_whose_baseline_is_measured_anew(run: Callable[..., Ledger]) -> None:
     def on(backend: str) -> dict[str, Any]:
         return {

@@ -15,6 +15,7 @@ from fvsearch.space import Param, Params
 from fvsearch.standing import ledger_standings
 from fvsearch.study import EarlyStopping, Proposer, Study
 from fvsearch.training.segment import Segment, SegmentResult
+from fvsearch.workers import RunSettings
 
 EPOCHS = 8
 LONG: Study = STUDY.with_settings(recipe=STUDY.recipe.__class__(epochs=EPOCHS), trials=16)
@@ -25,9 +26,9 @@ ASKED = LONG.with_settings(trials=5, engine=Proposer())
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Ledger]:
-    def call(pool: ScriptedPool, study: Study = RUNGS) -> Ledger:
+    def call(pool: ScriptedPool, study: Study = RUNGS, settings: RunSettings = SETTINGS) -> Ledger:
         monkeypatch.setattr(workers, "make_pool", lambda *arguments, **options: pool)
-        return run_study(study, tmp_path / "out", SETTINGS)
+        return run_study(study, tmp_path / "out", settings)
 
     return call
 
@@ -87,6 +88,20 @@ def test_what_was_decided_at_a_rung_stands_after_a_kill(run: Callable[..., Ledge
     assert after[-1].rungs[: len(before[-1].rungs)] == before[-1].rungs
     assert [(trial.arch_hash, trial.state, trial.rungs) for trial in after][: len(before)] == whole[: len(before)]
     assert {trial.state for trial in after} == {"completed", "stopped"}
+
+
+def test_under_another_backend_an_unfinished_trial_begins_anew(run: Callable[..., Ledger]) -> None:
+    def interrupted(segment: Segment) -> SegmentResult:
+        if segment.from_epoch == 4:
+            raise KeyboardInterrupt
+        return train(segment)
+
+    with pytest.raises(KeyboardInterrupt):
+        run(ScriptedPool(1, run_segment=interrupted))
+    pool = ScriptedPool(1)
+    trial = run(pool, settings=RunSettings(backend="torch", force_backend=True)).trials()[0]
+    assert spans(pool, 0) == [(0, 2), (2, 4), (4, 8)]
+    assert (trial.state, trial.backend, len(trial.rungs)) == ("completed", "torch", 2)
 
 
 def test_only_a_first_repeat_has_rungs(run: Callable[..., Ledger]) -> None:

@@ -34,6 +34,9 @@ LEDGER_FILE = "ledger.db"
 _TRIAL, _ANCHOR, _QUIET, _INVOCATIONS = "fvsearch:trial", "fvsearch:anchor", "fvsearch:quiet", "fvsearch:invocations"
 _PREDICTIONS = "fvsearch:predictions"
 
+_UNFINISHED = {"running": "RUNNING", "paused": "WAITING"}
+"""Optuna's names of the states of trials that have not ended."""
+
 _METRIC_NAMES = "study:metric_names"
 """Where Optuna keeps what Study.set_metric_names is given."""
 
@@ -127,7 +130,7 @@ class Ledger:
 
         trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, record.number)
         self._storage.set_trial_system_attr(trial_id, _TRIAL, msgspec.to_builtins(record))
-        self._storage.set_trial_state_values(trial_id, TrialState.WAITING if record.state == "paused" else TrialState.RUNNING)
+        self._storage.set_trial_state_values(trial_id, TrialState[_UNFINISHED[record.state]])
 
     def finish(self, record: TrialRecord) -> None:
         """Enter a trial's end; entering the same end again changes nothing.
@@ -206,11 +209,13 @@ class Ledger:
             self._storage.set_study_system_attr(self._study_id, version_key, attrs.get(version_key, 0) + 1)
 
     def settle(self) -> None:
-        """End the trials whose record says so but whose state does not: their coordinator was killed between the two."""
+        """Give the trials whose record says another state than Optuna's the record's: their coordinator was killed between the two."""
         for trial in self._storage.get_all_trials(self._study_id, deepcopy=False):
             record = self._record(trial)
-            if record.state not in ("running", "paused"):
+            if record.state not in _UNFINISHED:
                 self.finish(record)
+            elif trial.state.name != _UNFINISHED[record.state]:
+                self.update(record)
 
     def close(self) -> None:
         """Let go of the storage's connections."""
