@@ -11,6 +11,7 @@ from fvsearch.ledger import now
 from fvsearch.report import words
 from fvsearch.report.compare import Comparison, Point, Side
 from fvsearch.report.look import DARK, LIGHT, empty_figure, hover, learned_axis
+from fvsearch.report.rendering import render_page
 from fvsearch.study import LEARNED
 from fvsearch.units import show_seconds
 
@@ -114,7 +115,6 @@ def write_comparison(comparison: Comparison, path: Path) -> Path:
 
 def render(comparison: Comparison) -> str:
     """The page."""
-    import jinja2
     import plotly.offline
 
     from fvsearch import __version__
@@ -124,15 +124,9 @@ def render(comparison: Comparison) -> str:
         "trials": volumes(comparison, "trials"),
         "seconds": volumes(comparison, "seconds"),
     }
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("fvsearch.report", "."),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     names = list(comparison.reference.point)
-    return environment.get_template("compare.html.jinja").render(
+    return render_page(
+        "compare.html.jinja",
         words=words,
         comparison=comparison,
         numbers=numbers(comparison),

@@ -18,6 +18,7 @@ from fvsearch.report import words
 from fvsearch.report.importance import figure as importance_figure
 from fvsearch.report.importance import importance
 from fvsearch.report.numbers import PLACES, Quantity, Row, Summary, summarise
+from fvsearch.report.rendering import render_page
 from fvsearch.report.sketch import sketch
 from fvsearch.units import show_count, show_seconds
 
@@ -53,7 +54,6 @@ def write_report(ledger: Ledger) -> Path:
 
 def render(summary: Summary) -> str:
     """The page."""
-    import jinja2
     import plotly.offline
 
     from fvsearch import __version__
@@ -68,14 +68,8 @@ def render(summary: Summary) -> str:
         "confirmed": confirmed_view.figure(summary),
         "importance": importance_figure(summary.importance),
     }
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("fvsearch.report", "."),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("page.html.jinja").render(
+    return render_page(
+        "page.html.jinja",
         words=words,
         show_seconds=show_seconds,
         summary=summary,
