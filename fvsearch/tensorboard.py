@@ -20,8 +20,8 @@ from fvsearch.errors import MissingBackendError
 from fvsearch.files import write_atomically
 from fvsearch.ledger import Ledger, TrialRecord
 from fvsearch.study import LEARNED, Study
-from fvsearch.training.metrics import MetricsFile
 from fvsearch.training.segment import derive_seed
+from fvsearch.underway import written
 from fvsearch.watching import Progress
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class EventWriter:
 
     def _write(self, study: Study, record: TrialRecord) -> None:
         base = self._folder / FOLDER / f"trial{record.number:04d}"
-        for repeat, epochs in enumerate(_trained(self._folder, record)):
+        for repeat, epochs in enumerate(_trained(study, self._folder, record)):
             folder = base / f"repeat{repeat}" if study.repeats > 1 else base
             if epochs and self._written.get(folder) != len(epochs):
                 write_events(folder / "validation", study, record, repeat, epochs, prefix="")
@@ -82,14 +82,13 @@ class EventWriter:
                 self._written[folder] = len(epochs)
 
 
-def _trained(folder: Path, record: TrialRecord) -> list[Epochs]:
+def _trained(study: Study, folder: Path, record: TrialRecord) -> list[Epochs]:
     """The epochs of each repeat by now: from their files while they are trained, where those are ahead of the record."""
     known: list[Epochs] = [repeat.epochs for repeat in record.repeats]
     if record.state != "running":
         return known
-    files = [MetricsFile(path).read() for path in sorted((folder / "trials" / f"{record.number:04d}").glob("repeat*/metrics.jsonl"))]
-    written: list[Epochs] = [tuple(msgspec.to_builtins(epoch) for epoch in epochs) for epochs in files]
-    return [*written, *known[len(written) :]]
+    ahead: list[Epochs] = [tuple(msgspec.to_builtins(epoch) for epoch in epochs) for epochs in written(study, folder, record.number)]
+    return [*ahead, *known[len(ahead) :]]
 
 
 def write_events(folder: Path, study: Study, record: TrialRecord, repeat: int, epochs: Epochs, *, prefix: str) -> None:

@@ -9,7 +9,7 @@ from fvsearch.ledger import TrialRecord
 from fvsearch.records import Record
 from fvsearch.rungs import learned_objective
 from fvsearch.study import Study
-from fvsearch.training.metrics import MetricsFile
+from fvsearch.training.metrics import EpochMetrics, MetricsFile
 
 
 class Underway(Record, frozen=True, kw_only=True):
@@ -52,8 +52,7 @@ def underway(study: Study, folder: Path, record: TrialRecord) -> Underway:
         folder: Of the study.
         record: Of the trial.
     """
-    files = sorted((folder / "trials" / f"{record.number:04d}").glob("*/metrics.jsonl"))
-    epochs = [epoch for path in files for epoch in MetricsFile(path).read()]
+    epochs = [epoch for repeat in written(study, folder, record.number) for epoch in repeat]
     return Underway(
         number=record.number,
         layout=record.layout,
@@ -63,6 +62,19 @@ def underway(study: Study, folder: Path, record: TrialRecord) -> Underway:
         seconds=sum(epoch.seconds for epoch in epochs),
         started=record.started,
     )
+
+
+def written(study: Study, folder: Path, number: int) -> list[tuple[EpochMetrics, ...]]:
+    """The epochs of each repeat of a trial by now, from the files that workers write; what confirms it lies beside them and is no repeat.
+
+    Args:
+        study: Of the trial.
+        folder: Of the study.
+        number: Of the trial.
+    """
+    home = folder / "trials" / f"{number:04d}"
+    repeats = [MetricsFile(home / f"repeat{index}" / "metrics.jsonl").read() for index in range(study.repeats)]
+    return [repeat for repeat in repeats if repeat]
 
 
 def spent(record: TrialRecord) -> Spent:

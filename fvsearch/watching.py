@@ -22,6 +22,10 @@ STALE = 60.0
 """Seconds after which a search on another machine, which says nothing any more, is taken for dead."""
 
 
+SAME_BIRTH = 2.0
+"""Seconds between two readings of when one process began: it is reckoned from the clock of the machine, which may have been set since."""
+
+
 class Progress(Record, frozen=True, kw_only=True):
     """Where a search is.
 
@@ -183,7 +187,8 @@ def is_alive(live: Live) -> bool:
     if live.has_ended:
         return False
     if live.host == socket.gethostname():
-        return _born(live.process) == live.born
+        born = _born(live.process)
+        return born is not None and abs(born - live.born) < SAME_BIRTH
     return seconds_since(live.at) < STALE
 
 

@@ -36,6 +36,12 @@ def test_a_line_that_is_being_written_does_not_count(tmp_path: Path) -> None:
     assert (one.epochs, one.latest) == (1, 0.5)
 
 
+def test_what_confirms_a_trial_is_no_repeat_of_it(tmp_path: Path) -> None:
+    write_metrics(tmp_path, 11, 0, 0.5, 0.6)
+    write_metrics(tmp_path, 11, 1, 0.7, 0.8, 0.9)
+    assert (underway(STUDY, tmp_path, RUNNING).epochs, underway(STUDY, tmp_path, RUNNING).latest) == (2, 0.6)
+
+
 def test_repeats_add_up(tmp_path: Path) -> None:
     write_metrics(tmp_path, 11, 0, 0.5, 0.6)
     write_metrics(tmp_path, 11, 1, 0.4)

@@ -41,13 +41,13 @@ def at_once_and_twice(arch: Arch, other: Arch) -> bool:
     """Whether `arch` pools once by 4 and `other` twice by 2, with as many blocks of the same size, pooled alike."""
     sizes = {_size(stage) for stage in (*arch.stages, *other.stages)}
     alike = len(sizes) == 1 and arch.depth == other.depth and poolings(arch) == poolings(other) and _around(arch) == _around(other)
-    return alike and strides(arch) == (4,) and strides(other) == (2, 2)
+    return alike and _keys_alike(arch, other) and strides(arch) == (4,) and strides(other) == (2, 2)
 
 
 def is_deeper(arch: Arch, than: Arch) -> bool:
     """Whether `arch` has the stages of `than`, some deeper, and maybe more of the last one's size, and nothing else differs."""
     shared, further = arch.stages[: len(than.stages)], arch.stages[len(than.stages) :]
-    if arch.depth <= than.depth or len(shared) < len(than.stages) or _around(arch) != _around(than):
+    if arch.depth <= than.depth or len(shared) < len(than.stages) or _around(arch) != _around(than) or not _keys_alike(arch, than):
         return False
     grown = all(
         (_size(a), a.pool_stride, a.pooling) == (_size(b), b.pool_stride, b.pooling) and a.depth >= b.depth
@@ -86,6 +86,11 @@ def _size(stage: Stage) -> tuple[int, int, int]:
 def _around(arch: Arch) -> tuple[object, ...]:
     """What is not in the stages; how keys are pooled says nothing of an arch that does not pool."""
     return arch.patch_size, arch.activation, arch.norm_epsilon
+
+
+def _keys_alike(arch: Arch, other: Arch) -> bool:
+    """Whether keys are pooled alike where both archs pool."""
+    return arch.pool_query_only == other.pool_query_only or not (arch.pools and other.pools)
 
 
 def _alike(archs: Sequence[Arch], same: Same) -> bool:

@@ -250,6 +250,8 @@ def test_verdicts_together() -> None:
         (kin.by_mean_and_max, "B2(17)-2(9, naive)", "B2(17)-2(9, max)", False),
         (kin.by_mean_and_max, "B2(17)-2(9, max)", "B2(17)-2(9)", False),
         (kin.at_once_and_twice, "B2(17)-2(5)", "B2(17)-1(9)-1(5)", True),
+        (kin.at_once_and_twice, "B2(17)-2(5, naive)", "B2(17)-1(9)-1(5)", False),
+        (kin.is_deeper, "B3(17)-2(9, naive)", "B2(17)-2(9)", False),
         (kin.at_once_and_twice, "B2(17)-2(5, max)", "B2(17)-1(9)-1(5)", False),
         (kin.at_once_and_twice, "B2(17)-2(5)", "B2(17)-1(9)-1(5, m1536)", False),
         (kin.is_deeper, "B4(17)-4(9)", "B2(17)-2(9)", True),
