@@ -79,6 +79,7 @@ class Row(Record, frozen=True, kw_only=True):
         seconds: Device-seconds by activity.
         curve: The first learned objective after each epoch, the mean over repeats.
         picks: What it is picked as.
+        imported: Where it was taken over from, as "FOLDER #NUMBER"; empty for a trial of this study.
     """
 
     number: int
@@ -100,6 +101,7 @@ class Row(Record, frozen=True, kw_only=True):
     seconds: dict[str, float]
     curve: tuple[float, ...]
     picks: tuple[Pick, ...] = ()
+    imported: str = ""
 
     @property
     def is_baseline(self) -> bool:
@@ -239,6 +241,7 @@ def _row(standing: Standing, baseline: Standing | None, learned: str, picks: tup
         seconds=trial.seconds,
         curve=mean_curve([[epoch[learned] for epoch in repeat.epochs if learned in epoch] for repeat in trial.repeats]),
         picks=picks,
+        imported=trial.imported,
     )
 
 

@@ -118,7 +118,7 @@ def headline(summary: Summary) -> str:
     if not ended:
         return f"{plural(running, 'trial')} {'is' if running == 1 else 'are'} running; none has ended yet."
     if not summary.front:
-        causes = {"over budget as measured": counts["infeasible"], "failed": counts["failed"]}
+        causes = {"over budget as measured": counts["infeasible"], "failed": counts["failed"], "not trained to the end": counts["stopped"]}
         reasons = [f"{count} {cause}" for cause, count in causes.items() if count]
         return f"Nothing is on the front yet: of {plural(ended, 'ended trial')}, {' and '.join(reasons)}."
     best = summary.row(summary.picks["best"])
@@ -137,7 +137,7 @@ def headline(summary: Summary) -> str:
 def unfinished(summary: Summary) -> str:
     """What is still to come of the study; empty where nothing is."""
     counts, asked = summary.counts, summary.facts.trials
-    ended = sum(counts.values()) - counts["running"]
+    ended = sum(counts.values()) - counts["running"] - sum(bool(row.imported) for row in summary.rows)
     said = []
     if ended < asked:
         running = f", and {counts['running']} {'is' if counts['running'] == 1 else 'are'} running" if counts["running"] else ""
@@ -154,6 +154,8 @@ def caution(summary: Summary) -> str:
         said = f"{summary.facts.repeats} seeds: values are means over {summary.facts.repeats} trainings, ± is their standard deviation."
     if len(summary.facts.backends) > 1:
         said += f" Trials ran on {' and '.join(summary.facts.backends)}: their measured memory does not compare."
+    if taken := [row for row in summary.rows if row.imported]:
+        said += f" {plural(len(taken), 'trial')} came from {taken[0].imported.rpartition(' #')[0]}, trained and measured there."
     return said
 
 

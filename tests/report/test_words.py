@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
-from ledgers import STUDY, TRIALS, Trial, empty, fill
+from ledgers import EVERY_STATE, STUDY, TRIALS, Trial, empty, fill, record
 
 from fvsearch.report import words
 from fvsearch.report.numbers import Quantity, Summary, summarise
@@ -22,12 +23,23 @@ def test_the_headline_says_how_many_are_on_the_front_and_how_good_the_best_is(su
         ((TRIALS[11], TRIALS[11]), "2 trials are running; none has ended yet."),
         ((TRIALS[0],), "1 of 1 trial is on the front; the best in validation top-1 is the baseline itself, with 96.0%."),
         ((TRIALS[6], TRIALS[7]), "Nothing is on the front yet: of 2 ended trials, 1 over budget as measured and 1 failed."),
+        ((TRIALS[11], EVERY_STATE[7]), "Nothing is on the front yet: of 1 ended trial, 1 not trained to the end."),
         ((TRIALS[12],), "Nothing is on the front yet: of 1 ended trial, 1 over budget as measured."),
     ],
-    ids=["empty", "running", "two running", "baseline alone", "nothing feasible", "out of memory"],
+    ids=["empty", "running", "two running", "baseline alone", "nothing feasible", "paused", "out of memory"],
 )
 def test_the_headline_has_a_sentence_for_every_state(trials: tuple[Trial, ...], expected: str, tmp_path: Path) -> None:
     assert words.headline(summarise(fill(empty(tmp_path), trials, quiet={}))) == expected
+
+
+def test_what_was_taken_over_is_none_of_the_trials_asked_for(tmp_path: Path) -> None:
+    ledger = fill(empty(tmp_path, STUDY.with_settings(trials=3)), TRIALS[:2], quiet={})
+    for index in (2, 3):
+        taken = msgspec.structs.replace(record(TRIALS[index], index), number=-1, imported=f"runs/before #{index}")
+        ledger.finish(ledger.start(taken))
+    summary = summarise(ledger)
+    assert words.unfinished(summary).startswith("2 of the 3 trials asked for have ended.")
+    assert "2 trials came from runs/before, trained and measured there." in words.caution(summary)
 
 
 def test_one_seed_is_said_to_be_one_seed(summary: Summary, tmp_path: Path) -> None:
