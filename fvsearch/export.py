@@ -90,7 +90,8 @@ def _evidence(summary: Summary, row: Row) -> dict[str, Any]:
             "place": row.place,
             "layout": row.layout,
             "arch_hash": row.arch_hash,
-            "epochs": facts.recipe.epochs,
+            # Fewer than the recipe's where the trial was stopped early.
+            "epochs": len(row.curve),
             "seeds": list(row.seeds),
             "values": row.values,
             "spread": row.spread,

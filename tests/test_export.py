@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from confirmations import enter
-from ledgers import MIB, STUDY, TRIALS, arch, empty, fill
+from ledgers import EVERY_STATE, MIB, STUDY, TRIALS, arch, empty, fill
 
 from fvsearch.errors import ConfigError
 from fvsearch.export import export_run, write_run
@@ -44,6 +44,11 @@ def test_more_epochs_change_the_recipe_and_not_the_evidence(small: Ledger) -> No
     run = export_run(small, pick="best", epochs=50)
     assert run.recipe.epochs == 50
     assert run.evidence["epochs"] == STUDY.recipe.epochs
+
+
+def test_the_evidence_of_a_stopped_trial_is_of_the_epochs_that_it_had(tmp_path: Path) -> None:
+    run = export_run(fill(empty(tmp_path), EVERY_STATE), trial=6)
+    assert (run.evidence["place"], run.evidence["epochs"], run.recipe.epochs) == ("stopped", 2, STUDY.recipe.epochs)
 
 
 def test_the_evidence_tells_what_fresh_seeds_say(small: Ledger, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from ledgers import STUDY, TRIALS, Trial, empty, fill
+from ledgers import EVERY_STATE, STUDY, TRIALS, Trial, empty, fill
 
 from fvsearch.errors import ConfigError
 from fvsearch.report.numbers import Summary, summarise
@@ -227,3 +227,10 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None
     with pytest.raises(ConfigError, match="must be written to the study's folder"):
         write_report(fill(empty(tmp_path), TRIALS[:1]))
     assert not (tmp_path / REPORT_FILE).exists()
+
+
+def test_a_study_that_paused_trials_is_not_said_to_have_stopped_none(summary: Summary, tmp_path: Path) -> None:
+    assert "This study stopped no trial early" in render(summary)
+    paused = render(summarise(fill(empty(tmp_path), EVERY_STATE)))
+    assert "This study stopped no trial early" not in paused
+    assert "stopped or paused early have no end to compare with" in paused
