@@ -85,6 +85,13 @@ def confirmations(ledger: Ledger) -> tuple[Confirmation, ...]:
     return tuple(ledger.read_all(_KEY, Confirmation).values())
 
 
+def is_confirmed(ledger: Ledger) -> bool:
+    """Whether all trainings stand that the study itself asks for, of the front as it is now."""
+    asked = ledger.study.confirm
+    stands = {one.key for one in confirmations(ledger)}
+    return asked is None or all(one.key in stands for one in _wanted(ledger, asked.seeds, asked.archs, asked.train_shares))
+
+
 class Confirming(Record, frozen=True, kw_only=True):
     """Where a confirmation of a study is.
 

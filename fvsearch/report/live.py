@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from fvsearch.confirming import is_confirmed
 from fvsearch.ledger import Ledger, TrialRecord
 from fvsearch.records import Record
 from fvsearch.standing import ledger_standings
@@ -80,7 +81,8 @@ def _next(ledger: Ledger, live: Live | None, records: Sequence[TrialRecord], run
     quiet = ledger.quiet_pass().throughput
     if not has_ended and (running or to_start > 0 or any(s.place == "front" and s.number not in quiet for s in ledger_standings(ledger))):
         steps.append("measures the front")
-    if study.confirm and not has_ended:
+    # `fvsearch confirm` may have been asked for more seeds than the study.
+    if not has_ended and ((study.confirm and steps) or not is_confirmed(ledger)):
         steps.append("trains the front again with fresh seeds")
     if not steps and live and live.activity.startswith(CONFIRMING):
         return "interrupted: the same `fvsearch confirm` goes on with what is still to be trained again"

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from confirmations import enter
 from ledgers import EPOCHS, QUIET, STUDY, TRIALS, empty, fill, record, write_metrics
 
 from fvsearch.ledger import Ledger
@@ -111,6 +112,15 @@ def test_a_search_that_was_to_confirm_its_front_does_so_when_it_goes_on(tmp_path
     assert now_of(ledger).next == "interrupted: `fvsearch run small` trains the front again with fresh seeds"
     tell(ledger, activity=DONE, total=3)
     assert now_of(ledger).next == "at its end"
+
+
+def test_confirming_with_more_seeds_than_the_study_asks_for_goes_on_by_itself(tmp_path: Path) -> None:
+    quiet = {number: QUIET[number] for number in (0, 1, 2)}
+    ledger = fill(empty(tmp_path, SHORT.with_settings(confirm=Confirm(seeds=1))), TRIALS[:3], quiet=quiet)
+    enter(ledger, dict.fromkeys((0, 1, 2), (0.9,)))
+    tell(ledger, activity=f"{CONFIRMING}, 3 of 9 trainings done", total=3)
+    kill(ledger)
+    assert now_of(ledger).next == "interrupted: the same `fvsearch confirm` goes on with what is still to be trained again"
 
 
 def test_confirming_is_seen_and_keeps_what_the_search_told(tmp_path: Path) -> None:
