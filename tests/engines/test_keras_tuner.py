@@ -10,6 +10,7 @@ from pathlib import Path
 import keras_tuner
 import numpy as np
 import pytest
+import threadpoolctl
 
 from fvsearch.engines import Completed, Done, Failed, Infeasible, Stopped, Suggestion, check_engine, make_engine
 from fvsearch.engines._keras_tuner import KerasTunerEngine
@@ -384,3 +385,18 @@ print(json.dumps([keras.backend.backend(), sorted(xla_bridge._backends)]))
 
 def test_draws_go_on_far_beyond_kerastuners_patience():
     assert make("random").ask() and COLLISIONS > 100
+
+
+def test_the_gaussian_process_takes_one_thread_for_workers_have_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+    before = Bayesian._set_pessimistic_scores
+
+    def look(self: Bayesian) -> None:
+        seen.extend(library["num_threads"] for library in threadpoolctl.threadpool_info() if library["user_api"] == "blas")
+        before(self)
+
+    monkeypatch.setattr(Bayesian, "_set_pessimistic_scores", look)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # KerasTuner's, of what Python has deprecated
+        Bayesian({"depth": 4}, seed=1).begin()
+    assert set(seen) == {1}
