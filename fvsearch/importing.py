@@ -47,11 +47,13 @@ class Imported(Record, frozen=True, kw_only=True):
     def sentence(self) -> str:
         """How many were imported, how many are trained first, how many do not fit, and why."""
         reasons = ", ".join(f"{count} {reason}" for reason, count in self.left_out.items())
-        misfits = f"{sum(self.left_out.values())} do not fit{f' ({reasons})' if reasons else ''}"
+        left = sum(self.left_out.values())
+        misfits = f", {left} {'does' if left == 1 else 'do'} not fit ({reasons})" if left else ""
         if self.differs:
             starts = len(self.warm_starts)
-            return f"from {self.folder}: no trial imported, for {self.differs}; {starts} of its front are trained first, {misfits}"
-        return f"from {self.folder}: {self.trials} trials imported, {misfits}"
+            first = f"{starts} of its front {'is' if starts == 1 else 'are'} trained first"
+            return f"from {self.folder}: no trial imported, for {self.differs}; {first}{misfits}"
+        return f"from {self.folder}: {self.trials} trial{'' if self.trials == 1 else 's'} imported{misfits}"
 
 
 def import_trials(ledger: Ledger, backend: str, anchor: Anchor, predictor: Predictor) -> Imported | None:
