@@ -146,10 +146,26 @@ def test_study_wide_entries_are_kept(ledger: Ledger) -> None:
 def test_a_folder_keeps_one_study_but_may_get_more_trials(ledger: Ledger) -> None:
     Ledger.create(ledger.folder, STUDY.with_settings(trials=99))
     assert Ledger.open(ledger.folder).study.trials == 99
+    ledger.finish(completed(ledger.start(started())))
     other = load_study("quickstart", ["recipe.epochs=3"])
     with pytest.raises(ConfigError, match=r"holds another study: recipe.epochs is 15 there and 3 now; give another folder with --out"):
         Ledger.create(ledger.folder, other)
     assert Ledger.open(ledger.folder).study.recipe.epochs == 15
+
+
+def test_a_study_that_never_trained_gives_way_to_a_mended_one(tmp_path: Path) -> None:
+    ledger = Ledger.create(tmp_path, STUDY)
+    trial = ledger.start(started())
+    ledger.close()
+    mended = load_study("quickstart", ["recipe.epochs=3"])
+    metrics = tmp_path / "trials" / f"{trial.number:04d}" / "repeat0" / "metrics.jsonl"
+    metrics.parent.mkdir(parents=True)
+    metrics.write_text("")
+    with pytest.raises(ConfigError, match="holds another study"):
+        Ledger.create(tmp_path, mended)
+    metrics.unlink()
+    again = Ledger.create(tmp_path, mended)
+    assert (again.study.recipe.epochs, again.trials()) == (3, ())
 
 
 def test_a_folder_without_a_study_is_one_sentence(tmp_path: Path) -> None:

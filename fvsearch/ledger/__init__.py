@@ -6,6 +6,7 @@ which optuna-dashboard does not show.
 """
 
 import contextlib
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,14 +64,21 @@ class Ledger:
 
     @classmethod
     def create(cls, folder: Path, study: Study) -> "Ledger":
-        """The ledger of a study, new or as it stands.
+        """The ledger of a study, new or as it stands; another study that never trained an epoch gives way to it.
 
         Raises:
             ConfigError: The folder cannot be written, or holds another study.
         """
         path = folder / STUDY_FILE
         if path.exists():
-            _require_same(from_toml(path, Study), study, folder)
+            before = from_toml(path, Study)
+            try:
+                _require_same(before, study, folder)
+            except ConfigError:
+                if not cls._is_blank(folder, before):
+                    raise
+                (folder / LEDGER_FILE).unlink(missing_ok=True)
+                shutil.rmtree(folder / "trials", ignore_errors=True)
         try:
             write_atomically(path, to_toml(study).encode())
         except OSError as error:
@@ -87,6 +95,19 @@ class Ledger:
         if not (folder / STUDY_FILE).exists() or not (folder / LEDGER_FILE).exists():
             raise ConfigError(f"{folder} holds no study: `fvsearch run STUDY --out {folder}` makes one")
         return cls._connect(folder, from_toml(folder / STUDY_FILE, Study))
+
+    @classmethod
+    def _is_blank(cls, folder: Path, study: Study) -> bool:
+        """Whether nothing was trained for the study in a folder, so that a mistake in its definition can be mended in place."""
+        if any((folder / "trials").glob("*/*/metrics.jsonl")):
+            return False
+        if not (folder / LEDGER_FILE).exists():
+            return True
+        ledger = cls._connect(folder, study)
+        try:
+            return all(record.state == "running" and not record.repeats for record in ledger.trials())
+        finally:
+            ledger.close()
 
     @classmethod
     def _connect(cls, folder: Path, study: Study) -> "Ledger":

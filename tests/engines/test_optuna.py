@@ -347,12 +347,16 @@ def test_optuna_says_nothing_and_keeps_its_verbosity(sampler, capfd):
     import optuna
 
     before = optuna.logging.get_verbosity()
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        engine = make(sampler)
-        (params,) = ask(engine, 1)
-        engine.tell(params, evaluate(params))
-    assert optuna.logging.get_verbosity() == before == logging.INFO
+    optuna.logging.set_verbosity(logging.INFO)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            engine = make(sampler)
+            (params,) = ask(engine, 1)
+            engine.tell(params, evaluate(params))
+        assert optuna.logging.get_verbosity() == logging.INFO
+    finally:
+        optuna.logging.set_verbosity(before)
     assert capfd.readouterr() == ("", "")
 
 
