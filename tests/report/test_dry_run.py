@@ -8,6 +8,7 @@ from rich.console import Console
 from fvsearch.budgets import Budget
 from fvsearch.errors import ConfigError
 from fvsearch.ledger import Ledger
+from fvsearch.library import load_study
 from fvsearch.report.dry_run import dry_run_table
 from fvsearch.rules import Rules
 from fvsearch.study import Proposer, Study
@@ -63,3 +64,9 @@ def test_a_mistake_in_a_source_that_ships_is_refused_and_a_function_may_be_writt
     with pytest.raises(ConfigError, match="unknown key `sample`"):
         shown(sourced("shapes", sample=40))
     assert "later:images" in shown(sourced("later:images"))
+
+
+@pytest.mark.parametrize(("trials", "told"), [(7, True), (8, False)])
+def test_a_search_that_never_asks_its_engine_is_told(trials: int, told: bool) -> None:
+    study = load_study("quickstart", [f"trials={trials}"])
+    assert ("the engine is never asked: baseline, warm starts and starts are 7 archs" in shown(study)) == told
