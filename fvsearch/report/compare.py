@@ -4,7 +4,7 @@ The point comes from both studies' classes, budgets, spaces and baselines, never
 both is said in a sentence.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -17,7 +17,7 @@ from fvsearch.ledger import Ledger
 from fvsearch.records import Record, to_builtins
 from fvsearch.report import words
 from fvsearch.report.numbers import Row, Summary, summarise
-from fvsearch.standing import Standing, ledger_standings
+from fvsearch.standing import Standing, ledger_standings, minimised
 from fvsearch.study import LEARNED, Study
 from fvsearch.volume import Hypervolume, Reference, Units, Won, baseline_units, hypervolume, in_units, reference
 
@@ -192,17 +192,13 @@ def _front(study: Study, found: Sequence[Standing], units: Units | None) -> dict
     return {s.number: in_units(study, s, units) for s in found if s.place == "front"} if units else {}
 
 
-def _turned(study: Study, values: Mapping[str, float]) -> tuple[float, ...]:
-    return pareto.minimise([values[o.name] for o in study.objectives], [o.direction for o in study.objectives])
-
-
 def _points(study: Study, summary: Summary, front: dict[int, dict[str, float]], other: dict[int, dict[str, float]]) -> tuple[Point, ...]:
-    against = [_turned(study, values) for values in other.values()]
+    against = [minimised(study, values) for values in other.values()]
     return tuple(
         Point(
             row=row,
             values=front[row.number],
-            dominated=any(pareto.dominates(one, _turned(study, front[row.number])) for one in against),
+            dominated=any(pareto.dominates(one, minimised(study, front[row.number])) for one in against),
         )
         for row in summary.front
         if row.number in front
@@ -217,8 +213,8 @@ def _fresh_volume(study: Study, summary: Summary, found: Sequence[Standing], poi
     for standing in found:
         row = summary.confirmed.row(standing.number) if standing.number in summary.confirmed.front else None
         if row is not None:
-            values.append(_turned(study, in_units(study, standing, units) | row.means))
-    return pareto.hypervolume(values, _turned(study, point.point))
+            values.append(minimised(study, in_units(study, standing, units) | row.means))
+    return pareto.hypervolume(values, minimised(study, point.point))
 
 
 def _differences(

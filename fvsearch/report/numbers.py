@@ -3,7 +3,6 @@
 A Summary is plain data (`to_json`): front.json holds it, the tables and the page draw it and compute nothing of their own.
 """
 
-from collections.abc import Mapping
 from typing import Literal, get_args
 
 import msgspec
@@ -19,9 +18,10 @@ from fvsearch.report.findings import study_findings
 from fvsearch.report.importance import Importance
 from fvsearch.report.rungs import RungRow, rung_rows
 from fvsearch.report.verdicts import Finding
+from fvsearch.rungs import learned_objective
 from fvsearch.space import Params
-from fvsearch.standing import Place, Standing, ledger_standings, minimised
-from fvsearch.study import LEARNED, Study
+from fvsearch.standing import Place, Standing, ledger_standings, minimised, turned
+from fvsearch.study import Study
 from fvsearch.volume import Hypervolume, hypervolume
 
 Pick = Literal["knee", "best", "fastest", "smallest"]
@@ -164,13 +164,13 @@ def summarise(ledger: Ledger) -> Summary:
     """The numbers of a study as its ledger has them now."""
     study, found = ledger.study, ledger_standings(ledger)
     anchor, quiet = ledger.anchor(), ledger.quiet_pass()
-    learned = next(o.name for o in study.objectives if o.name in LEARNED)
+    learned = learned_objective(study)
     picks = picked(study, [standing for standing in found if standing.place == "front"])
     again = confirmed(study, found, confirmations(ledger))
     named: dict[int, tuple[Pick, ...]] = {number: tuple(pick for pick in picks if picks[pick] == number) for number in picks.values()}
     baseline = next((standing for standing in found if standing.trial.is_baseline), None)
     rows = [_row(standing, baseline, learned, named.get(standing.number, ())) for standing in found]
-    best_first = sorted((s for s in found if s.place == "front"), key=lambda s: _turned(study, s.values, learned))
+    best_first = sorted((s for s in found if s.place == "front"), key=lambda s: turned(study, learned, s.values[learned]))
     return Summary(
         facts=read_facts(ledger, tuple(s.trial for s in found), anchor, quiet),
         learned=learned,
@@ -194,25 +194,19 @@ def picked(study: Study, found: list[Standing]) -> dict[Pick, int]:
     """
     if not found:
         return {}
-    learned = next(o.name for o in study.objectives if o.name in LEARNED)
+    learned = learned_objective(study)
     quiet = all(s.throughput for s in found)
 
     def order(name: Pick, standing: Standing) -> tuple[float, float, float, int]:
         memory = _memory(standing.trial) or 0.0
         speed = standing.throughput.median if quiet and standing.throughput else standing.trial.predicted.get("throughput", 0.0)
         first = {"best": 0.0, "fastest": -speed, "smallest": memory}[name]
-        return first, _turned(study, standing.values, learned), memory, standing.number
+        return first, turned(study, learned, standing.values[learned]), memory, standing.number
 
     picks = {PICKS[0]: found[pareto.knee([minimised(study, standing.values) for standing in found])].number}
     for name in PICKS[1:]:
         picks[name] = min((order(name, standing), standing.number) for standing in found)[1]
     return picks
-
-
-def _turned(study: Study, values: Mapping[str, float], name: str) -> float:
-    """An objective's value, turned so that less is better."""
-    direction = next(o.direction for o in study.objectives if o.name == name)
-    return -values[name] if direction == "maximize" else values[name]
 
 
 def _memory(trial: TrialRecord) -> float | None:
