@@ -190,7 +190,7 @@ def work() -> int:
 
     from fvsearch.meters.memory import step_memory
     from fvsearch.models import build_model
-    from fvsearch.study import Recipe
+    from fvsearch.recipe import Recipe
     from fvsearch.training.device import device_name, versions
     from fvsearch.training.fit import compile_model
 

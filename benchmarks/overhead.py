@@ -30,7 +30,8 @@ from typing import TYPE_CHECKING, Any
 
 from fvsearch import load_study, parse_layout
 from fvsearch.arch import Arch
-from fvsearch.study import Data, Recipe
+from fvsearch.recipe import Recipe
+from fvsearch.study import Data
 
 if TYPE_CHECKING:
     import numpy as np

@@ -40,7 +40,7 @@ from fvsearch.layout import parse_layout
 from fvsearch.measuring import Measured, MeasureRequest, measure_memory
 from fvsearch.pools import make_pool
 from fvsearch.progress import watch_measuring
-from fvsearch.study import DType, Recipe
+from fvsearch.recipe import DType, Recipe
 from fvsearch.training.environment import num_cores
 
 PAPER = {

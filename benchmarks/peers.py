@@ -28,7 +28,7 @@ from fvsearch.backend import BACKENDS, is_installed
 from fvsearch.budgets import Phase
 from fvsearch.layout import parse_layout
 from fvsearch.meters.rounds import Runner, median_interval, paired_ratio, time_interleaved
-from fvsearch.study import DType, Recipe
+from fvsearch.recipe import DType, Recipe
 
 IMAGE_SHAPE, NUM_CLASSES = (224, 224, 3), 1000
 OURS = "fvsearch"

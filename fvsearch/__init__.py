@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from fvsearch.library import load_space, load_study
     from fvsearch.models import build_model
     from fvsearch.pareto import front, hypervolume
+    from fvsearch.recipe import Recipe
     from fvsearch.search import run_study
     from fvsearch.space import Space, StageSpace
-    from fvsearch.study import Data, Objective, Proposer, Recipe, Study
+    from fvsearch.study import Data, Objective, Proposer, Study
     from fvsearch.workers import RunSettings
 
 __version__ = "0.1.0"
@@ -63,7 +64,7 @@ _HOMES = {
     "Ledger": "ledger",
     "Objective": "study",
     "Proposer": "study",
-    "Recipe": "study",
+    "Recipe": "recipe",
     "RunSettings": "workers",
     "Space": "space",
     "Stage": "arch",

@@ -14,8 +14,9 @@ from fvsearch.arch import Arch
 from fvsearch.budgets import Phase
 from fvsearch.costs import ACTIVATION_FACTOR, COMMON, HABITS, Attention, Cost, Part, predict
 from fvsearch.layout import stage_tokens
+from fvsearch.recipe import DType, Optimizer
 from fvsearch.records import Record, to_builtins
-from fvsearch.study import DType, Optimizer, Study
+from fvsearch.study import Study
 
 Pattern = tuple[int, ...]
 """Token counts by stage: how many stages there are, and where the sequence shrinks by how much."""

@@ -11,8 +11,8 @@ from fvsearch.arch import Arch, Stage
 from fvsearch.budgets import Phase
 from fvsearch.errors import ConfigError
 from fvsearch.layout import stage_tokens
+from fvsearch.recipe import DType, Optimizer
 from fvsearch.records import Record, suggest
-from fvsearch.study import DType, Optimizer
 
 Part = Literal["patch", "projection", "attention", "mlp", "head"]
 Attention = Literal["kept", "fused"]

@@ -11,6 +11,7 @@ import msgspec
 from fvsearch.arch import Arch
 from fvsearch.budgets import Budget
 from fvsearch.errors import ConfigError
+from fvsearch.recipe import Recipe
 from fvsearch.records import Record, require_at_least, require_fraction
 from fvsearch.space import Space
 
@@ -18,8 +19,6 @@ Direction = Literal["maximize", "minimize"]
 EngineName = Literal["optuna", "keras_tuner", "listed"]
 Sampler = Literal["nsga2", "nsga3", "tpe", "gp", "random"]
 Oracle = Literal["random", "bayesian", "hyperband", "grid"]
-DType = Literal["float32", "mixed_bfloat16"]
-Optimizer = Literal["adamw", "sgd"]
 ObjectiveName = Literal["top1", "top5", "loss", "memory", "throughput", "macs", "num_params"]
 
 LEARNED = ("top1", "top5", "loss")
@@ -71,51 +70,6 @@ class Data(Record, frozen=True, kw_only=True):
         """(height, width, channels) of an image."""
         height, width = (self.image_size, self.image_size) if isinstance(self.image_size, int) else self.image_size
         return height, width, self.channels
-
-
-class Recipe(Record, frozen=True, kw_only=True):
-    """How a model is trained: decoupled weight decay on kernels only, linear warm-up, then cosine to zero.
-
-    Attributes:
-        epochs: Passes over the training split.
-        batch_size: Images per optimizer step.
-        optimizer: "adamw", or "sgd" with momentum (not Nesterov's).
-        learning_rate: At the end of the warm-up.
-        weight_decay: Decoupled, on kernels only.
-        beta_2: AdamW's second-moment decay; SGD has none.
-        momentum: Of SGD; AdamW has its own, 0.9.
-        warmup_epochs: Epochs of linear warm-up from zero.
-        clip_norm: Largest global norm of the gradient; none is not clipped.
-        dropout: Rate after each attention and MLP, and on the embedded patches.
-        stochastic_depth: Rate at the last block; it rises linearly from zero at the first.
-        dtype: Keras's dtype policy.
-    """
-
-    epochs: int
-    batch_size: int = 64
-    optimizer: Optimizer = "adamw"
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.05
-    beta_2: float = 0.999
-    momentum: float = 0.9
-    warmup_epochs: float = 1.0
-    clip_norm: float | None = None
-    dropout: float = 0.0
-    stochastic_depth: float = 0.0
-    dtype: DType = "float32"
-
-    def __post_init__(self) -> None:
-        require_at_least(1, self, "epochs", "batch_size")
-        require_at_least(0, self, "weight_decay", "warmup_epochs")
-        require_fraction(self, "dropout", "stochastic_depth", "beta_2", "momentum")
-        for name in ("learning_rate", "clip_norm"):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise ConfigError(f"`{name}` must be above 0, but got {value}")
-        if self.warmup_epochs > self.epochs:
-            raise ConfigError(
-                f"`warmup_epochs` must not exceed `epochs`, but got warmup_epochs={self.warmup_epochs:g}, epochs={self.epochs}"
-            )
 
 
 class Objective(Record, frozen=True, kw_only=True):

@@ -16,8 +16,9 @@ from typing import Any
 from fvsearch.arch import Arch, Stage
 from fvsearch.budgets import Budget
 from fvsearch.engines.base import Completed, Done, Engine, Failed, Infeasible, Outcome, Stopped, Suggestion
+from fvsearch.recipe import Recipe
 from fvsearch.space import Param, Params, Range, Space, StageSpace
-from fvsearch.study import Data, Direction, Objective, Proposer, Recipe, Study
+from fvsearch.study import Data, Direction, Objective, Proposer, Study
 
 Domains = Mapping[str, tuple[Param, ...]]
 

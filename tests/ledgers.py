@@ -10,9 +10,10 @@ from fvsearch.budgets import Budget
 from fvsearch.layout import format_layout, parse_layout
 from fvsearch.ledger import Invocation, Ledger, QuietPass, Repeat, TrialRecord
 from fvsearch.meters.measured import Anchor, Interval
+from fvsearch.recipe import Recipe
 from fvsearch.records import Record
 from fvsearch.space import Space, StageSpace
-from fvsearch.study import LEARNED, Data, Objective, Recipe, Study
+from fvsearch.study import LEARNED, Data, Objective, Study
 from fvsearch.training.metrics import EpochMetrics, MetricsFile
 
 MIB = 2**20

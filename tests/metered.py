@@ -4,7 +4,7 @@ import keras
 
 from fvsearch.arch import Arch, Stage
 from fvsearch.models import build_model
-from fvsearch.study import Recipe
+from fvsearch.recipe import Recipe
 from fvsearch.training.fit import compile_model
 
 SHAPE = (8, 8, 1)

@@ -13,7 +13,7 @@ from fvsearch.errors import RunError
 from fvsearch.library import load_arch
 from fvsearch.measuring import Activity, Measured, MeasureRequest
 from fvsearch.pools import WorkerDied
-from fvsearch.study import Recipe
+from fvsearch.recipe import Recipe
 
 REQUEST = MeasureRequest(
     archs=(load_arch("vit-b16"),),

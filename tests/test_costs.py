@@ -14,7 +14,7 @@ from fvsearch.budgets import Phase
 from fvsearch.costs import ACTIVATION_FACTOR, HABITS, Attention, Cost, predict
 from fvsearch.errors import ConfigError
 from fvsearch.layout import parse_layout
-from fvsearch.study import DType, Optimizer
+from fvsearch.recipe import DType, Optimizer
 
 TINY = Arch(
     patch_size=2,

@@ -17,9 +17,10 @@ from fvsearch.budgets import Budget
 from fvsearch.data import load_search_splits
 from fvsearch.errors import ConfigError, EmptySpaceError, MissingBackendError
 from fvsearch.hypermodel import Later
+from fvsearch.recipe import Recipe
 from fvsearch.records import from_builtins
 from fvsearch.space import StageSpace
-from fvsearch.study import Data, Objective, Proposer, Recipe
+from fvsearch.study import Data, Objective, Proposer
 from fvsearch.testing import tiny_arch, tiny_space, tiny_study
 from fvsearch.training.fit import compile_model, recipe_model, steps_per_epoch
 from fvsearch.training.recipe import make_schedule

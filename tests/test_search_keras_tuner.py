@@ -11,10 +11,11 @@ from test_search import SETTINGS, STUDY, ScriptedPool, run
 
 from fvsearch.errors import ConfigError
 from fvsearch.ledger import Ledger
+from fvsearch.recipe import Recipe
 from fvsearch.report import summarise, write_report
 from fvsearch.search import run_study
 from fvsearch.standing import ledger_standings
-from fvsearch.study import Proposer, Recipe, Study
+from fvsearch.study import Proposer, Study
 from fvsearch.testing import tiny_study
 from fvsearch.workers import RunSettings
 

@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from fvsearch.arch import Arch, Stage
-from fvsearch.study import Data, Recipe
+from fvsearch.recipe import Recipe
+from fvsearch.study import Data
 from fvsearch.training.run import Run
 from fvsearch.training.segment import Segment
 

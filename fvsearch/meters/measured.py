@@ -7,8 +7,9 @@ import msgspec
 from fvsearch.arch import Arch
 from fvsearch.budgets import Phase
 from fvsearch.errors import ConfigError
+from fvsearch.recipe import Recipe
 from fvsearch.records import Record, require_at_least
-from fvsearch.study import Recipe, Study
+from fvsearch.study import Study
 
 
 class StepMemory(Record, frozen=True, kw_only=True):

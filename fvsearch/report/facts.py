@@ -5,8 +5,9 @@ from collections.abc import Iterable, Mapping
 from fvsearch.budgets import Budget, allowed
 from fvsearch.ledger import Invocation, Ledger, QuietPass, TrialRecord
 from fvsearch.meters.measured import Anchor
+from fvsearch.recipe import Recipe
 from fvsearch.records import Record
-from fvsearch.study import Data, EarlyStopping, Objective, Recipe, Study
+from fvsearch.study import Data, EarlyStopping, Objective, Study
 
 
 class Facts(Record, frozen=True, kw_only=True):

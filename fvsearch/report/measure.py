@@ -10,8 +10,8 @@ from fvsearch.layout import format_layout, stage_tokens
 from fvsearch.library import load_arch
 from fvsearch.meters.measured import Interval, Measured, MeasureRequest
 from fvsearch.meters.rounds import CONFIDENCE, NARROW, is_narrow
+from fvsearch.recipe import Recipe
 from fvsearch.report import words
-from fvsearch.study import Recipe
 from fvsearch.units import show_bytes, show_throughput
 
 if TYPE_CHECKING:

@@ -16,7 +16,8 @@ from fvsearch.arch import Arch
 from fvsearch.data import ArrayPair, SearchSplits
 from fvsearch.errors import ConfigError, TrainingError
 from fvsearch.models import build_model
-from fvsearch.study import Data, Recipe
+from fvsearch.recipe import Recipe
+from fvsearch.study import Data
 from fvsearch.training.metrics import EpochMetrics
 from fvsearch.training.recipe import make_optimizer
 

@@ -8,8 +8,9 @@ import msgspec
 from fvsearch.arch import Arch
 from fvsearch.errors import ConfigError
 from fvsearch.files import write_atomically
+from fvsearch.recipe import Recipe
 from fvsearch.records import Record
-from fvsearch.study import Data, Recipe
+from fvsearch.study import Data
 from fvsearch.training.segment import Segment
 
 STATE_FILES = ("metrics.jsonl", "checkpoint.npz", "result.json")

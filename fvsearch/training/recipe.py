@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from fvsearch.study import Optimizer, Recipe
+from fvsearch.recipe import Optimizer, Recipe
 from fvsearch.training.adamw import adamw
 
 

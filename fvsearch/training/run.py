@@ -10,8 +10,9 @@ from fvsearch.arch import Arch
 from fvsearch.data import check_source
 from fvsearch.errors import ConfigError, RunError, TrainingError
 from fvsearch.files import locked_folder, replace_durably, write_atomically
+from fvsearch.recipe import Recipe
 from fvsearch.records import Record, require_at_least
-from fvsearch.study import Data, Recipe, require_patches
+from fvsearch.study import Data, require_patches
 from fvsearch.training.metrics import EpochMetrics
 from fvsearch.training.segment import OnEpoch, Segment, run_locked
 

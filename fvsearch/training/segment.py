@@ -26,8 +26,9 @@ from fvsearch.arch import Arch
 from fvsearch.budgets import Phase
 from fvsearch.errors import ConfigError, FvsearchError, TrainingError
 from fvsearch.files import locked_folder, write_atomically
+from fvsearch.recipe import Recipe
 from fvsearch.records import Record, require_at_least
-from fvsearch.study import Data, Recipe, require_patches
+from fvsearch.study import Data, require_patches
 from fvsearch.training.environment import lasting_imports, set_environment
 from fvsearch.training.metrics import EpochMetrics
 

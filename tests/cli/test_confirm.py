@@ -9,7 +9,7 @@ from test_run import fvsearch, start, wait_until, working_in
 
 from fvsearch.confirming import confirmations
 from fvsearch.ledger import Ledger
-from fvsearch.study import Recipe
+from fvsearch.recipe import Recipe
 
 
 def searched(folder: Path) -> Ledger:

@@ -12,7 +12,7 @@ from fvsearch.budgets import Phase
 from fvsearch.meters.backend import Batch, meter
 from fvsearch.meters.memory import prepare, synthetic_batch
 from fvsearch.meters.rounds import Runner
-from fvsearch.study import Recipe
+from fvsearch.recipe import Recipe
 
 RECIPE = Recipe(epochs=2, batch_size=8, dropout=0.1, stochastic_depth=0.1)
 STEPS = 3

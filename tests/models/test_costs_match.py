@@ -25,7 +25,7 @@ from fvsearch.costs import predict
 from fvsearch.library import load_space
 from fvsearch.meters.memory import step_memory
 from fvsearch.models import build_model
-from fvsearch.study import Recipe
+from fvsearch.recipe import Recipe
 
 ARCH = Arch(
     patch_size=4,
