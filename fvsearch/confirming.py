@@ -5,10 +5,8 @@ trainings that had no part in the selection tell how good the selected are. Each
 written when it ends: interrupted at any point, the same call goes on from there.
 """
 
-import concurrent.futures
 import itertools
 import math
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -20,13 +18,12 @@ from fvsearch.errors import ConfigError
 from fvsearch.files import locked_folder
 from fvsearch.layout import format_layout
 from fvsearch.ledger import Ledger, TrialRecord, now
-from fvsearch.pools import Pool, WorkerDied
 from fvsearch.records import Record
 from fvsearch.standing import front, ledger_standings
 from fvsearch.study import LEARNED, Confirm, Study
 from fvsearch.training.segment import Segment, SegmentResult, derive_seed, run_segment
 from fvsearch.watching import CONFIRMING, DONE, keep_activity
-from fvsearch.workers import MAX_DEATHS, RunSettings, as_sentence, open_pool
+from fvsearch.workers import Jobs, RunSettings, as_sentence, open_pool
 
 _KEY = "fvsearch:confirm:"
 
@@ -219,8 +216,6 @@ class _Confirming:
     def __init__(self, ledger: Ledger, settings: RunSettings, watcher: Watcher) -> None:
         self.ledger, self.study = ledger, ledger.study
         self.settings, self.watcher = settings, watcher
-        self.jobs: dict[concurrent.futures.Future[SegmentResult], Confirmation] = {}
-        self.deaths: Counter[str] = Counter()
         self.done = self.total = 0
 
     def run(self, wanted: Sequence[Confirmation]) -> None:
@@ -229,43 +224,27 @@ class _Confirming:
         self.total, self.done = len(wanted), len(wanted) - len(waiting)
         if waiting:
             with open_pool(self.settings, self.ledger.folder) as pool:
-                self._train(pool, waiting)
+                self._train(Jobs(pool, run_segment), waiting)
         self._tell()
 
-    def _train(self, pool: Pool, waiting: list[Confirmation]) -> None:
-        while waiting or self.jobs:
-            while waiting and len(self.jobs) < pool.num_workers:
-                self._submit(pool, waiting.pop(0))
-            self._tell()
-            ended, _ = concurrent.futures.wait(self.jobs, timeout=1.0, return_when=concurrent.futures.FIRST_COMPLETED)
-            for future in ended:
-                self._receive(pool, future)
+    def _train(self, jobs: Jobs[Confirmation, Segment, SegmentResult], waiting: list[Confirmation]) -> None:
+        while waiting or jobs.owners:
+            while waiting and jobs.has_room:
+                one = waiting.pop(0)
+                jobs.submit(one, _segment(self.study, one, self.ledger.folder))
+            self._tell(jobs.owners)
+            for one, outcome in jobs.ended():
+                if isinstance(outcome, Exception):
+                    one = msgspec.structs.replace(one, reason=as_sentence(outcome))
+                else:
+                    one = _with_result(self.study, one, outcome)
+                one = msgspec.structs.replace(one, backend=self.settings.backend, ended=now())
+                self.ledger.write(one.key, one)
+                self.done += 1
+                self._tell(jobs.owners, one)
 
-    def _submit(self, pool: Pool, one: Confirmation) -> None:
-        self.jobs[pool.submit(run_segment, _segment(self.study, one, self.ledger.folder))] = one
-
-    def _receive(self, pool: Pool, future: "concurrent.futures.Future[SegmentResult]") -> None:
-        one = self.jobs.pop(future)
-        try:
-            one = _with_result(self.study, one, future.result())
-        except WorkerDied as error:
-            self.deaths[one.key] += 1
-            if self.deaths[one.key] < MAX_DEATHS:
-                self._submit(pool, one)
-                return
-            one = msgspec.structs.replace(one, reason=f"its worker died {MAX_DEATHS} times: {as_sentence(error)}")
-        except ConfigError:
-            # The study's input is wrong, not this arch: every other training would end the same way.
-            raise
-        except Exception as error:
-            one = msgspec.structs.replace(one, reason=as_sentence(error))
-        one = msgspec.structs.replace(one, backend=self.settings.backend, ended=now())
-        self.ledger.write(one.key, one)
-        self.done += 1
-        self._tell(one)
-
-    def _tell(self, ended: Confirmation | None = None) -> None:
-        self.watcher(Confirming(done=self.done, total=self.total, running=tuple(self.jobs.values()), ended=ended))
+    def _tell(self, running: tuple[Confirmation, ...] = (), ended: Confirmation | None = None) -> None:
+        self.watcher(Confirming(done=self.done, total=self.total, running=running, ended=ended))
 
 
 def _segment(study: Study, one: Confirmation, folder: Path) -> Segment:

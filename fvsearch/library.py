@@ -11,17 +11,29 @@ from fvsearch.layout import is_layout, parse_layout
 from fvsearch.records import from_builtins, read_toml, suggest, to_builtins
 from fvsearch.space import Space
 from fvsearch.study import Study
+from fvsearch.transfer_study import TransferStudy
 
-Kind = Literal["spaces", "studies"]
+Kind = Literal["spaces", "studies", "transfers"]
+"""Transfer studies lie beside the others, and are told from them by what they hold."""
 
 _PACKAGE = Path(__file__).resolve().parent
 
 
 def shipped(kind: Kind) -> dict[str, Path]:
     """The TOML files that ship, by name."""
+    if kind == "spaces":
+        return _files("spaces")
+    return {name: path for name, path in _files("studies").items() if _has_phases(read_toml(path)) == (kind == "transfers")}
+
+
+def _files(folder: str) -> dict[str, Path]:
     # A wheel holds them inside the package; in a checkout they lie beside it.
-    folder = next((path for path in (_PACKAGE / kind, _PACKAGE.parent / kind) if path.is_dir()), None)
-    return {path.stem: path for path in sorted(folder.glob("*.toml"))} if folder else {}
+    home = next((path for path in (_PACKAGE / folder, _PACKAGE.parent / folder) if path.is_dir()), None)
+    return {path.stem: path for path in sorted(home.glob("*.toml"))} if home else {}
+
+
+def _has_phases(content: dict[str, Any]) -> bool:
+    return "pretraining" in content
 
 
 def load_space(source: str, beside: Path | None = None) -> Space:
@@ -55,6 +67,8 @@ def load_study(source: str, settings: Sequence[str] = ()) -> Study:
             f'{path} is a space, and a study is wanted, which says also what is trained and how: write one with `space = "{path.stem}"`, '
             "as those of `fvsearch list studies` do"
         )
+    if _has_phases(content):
+        raise ConfigError(f"{path} is a transfer study, which trains all that it names, and a study that searches a space is wanted here")
     changes = [_read_setting(text) for text in settings]
     # The data first: a space's rules count tokens at its image size.
     first = [(key, value) for key, value in changes if key == "space" or key.partition(".")[0] == "data"]
@@ -68,6 +82,42 @@ def load_study(source: str, settings: Sequence[str] = ()) -> Study:
     _fill_image_size(content.get("space"), content.get("data"))
     _resolve_archs(content, path)
     return from_builtins(content, Study, source=str(path))
+
+
+def is_transfer(source: str) -> bool:
+    """Whether a name or a path is a transfer study's; no other says so, and what is none at all is for `load_study` to refuse.
+
+    Raises:
+        ConfigError: A file that is not TOML.
+    """
+    path = _files("studies").get(source, Path(source))
+    return path.is_file() and _has_phases(read_toml(path))
+
+
+def load_transfer(source: str, settings: Sequence[str] = ()) -> TransferStudy:
+    """A transfer study by shipped name or path, with settings on top; what its fine-tuning does not say of the data is the pre-training's.
+
+    Args:
+        source: A name such as "transfer-shapes", or a path to a TOML file.
+        settings: `key=value`, as for `load_study`: `seeds=5`, `finetuning.recipe.epochs=3`.
+
+    Raises:
+        ConfigError: There is none, a setting does not read, or a law is broken.
+    """
+    path = _locate("transfers", source, None)
+    content = read_toml(path)
+    for text in settings:
+        _apply(content, *_read_setting(text))
+    data = _table(content, "pretraining", "data")
+    if isinstance(content.get("finetuning"), dict):
+        content["finetuning"]["data"] = data | _table(content, "finetuning", "data")
+    archs = content.get("archs")
+    if isinstance(archs, dict):
+        size = data.get("image_size")
+        for name, value in archs.items():
+            archs[name] = _resolved_arch(value, f"archs.{name} in {path}", content.get("patch_size"), size)
+    content.pop("patch_size", None)
+    return from_builtins(content, TransferStudy, source=str(path))
 
 
 def load_arch(source: str, *, patch_size: int = 16, image_size: int | tuple[int, int] = 224) -> Arch:
@@ -114,7 +164,7 @@ def _fill_image_size(space: Any, data: Any) -> None:
 
 
 def _locate(kind: Kind, source: str, beside: Path | None) -> Path:
-    known = shipped(kind)
+    known = _files("spaces" if kind == "spaces" else "studies")
     if source in known:
         return known[source]
     path = (beside or Path()) / source
@@ -122,8 +172,8 @@ def _locate(kind: Kind, source: str, beside: Path | None) -> Path:
         return path
     if source.endswith(".toml"):
         raise ConfigError(f"no file {path}")
-    singular = "study" if kind == "studies" else "space"
-    raise ConfigError(f"no {singular} {source!r}{suggest(source, known)}; give a name of `fvsearch list {kind}` or a TOML file")
+    what, listed = ("space", "spaces") if kind == "spaces" else ("study", "studies")
+    raise ConfigError(f"no {what} {source!r}{suggest(source, known)}; give a name of `fvsearch list {listed}` or a TOML file")
 
 
 def _read_setting(text: str) -> tuple[str, Any]:
@@ -163,7 +213,6 @@ def _resolve_archs(content: dict[str, Any], path: Path) -> None:
     """Turn the study's baseline and the archs that it lists from layouts and names into tables."""
     data = content.get("data")
     image_size = data.get("image_size") if isinstance(data, dict) else None
-    size = tuple(image_size) if isinstance(image_size, list) else image_size
     space = content.get("space")
     patch_size = space.get("patch_size", 16) if isinstance(space, dict) else None
     baseline = content.get("baseline")
@@ -171,17 +220,7 @@ def _resolve_archs(content: dict[str, Any], path: Path) -> None:
         patch_size = NAMED_ARCHS[baseline].patch_size
 
     def resolve(value: Any, place: str) -> Any:
-        if not isinstance(value, str):
-            return value
-        if is_layout(value) and not (isinstance(patch_size, int) and isinstance(size, int | tuple)):
-            raise ConfigError(
-                "a layout needs one patch size (of the space, or of a named baseline) and `data.image_size`, "
-                f"but got {value!r} at {place} in {path}"
-            )
-        try:
-            return to_builtins(load_arch(value, patch_size=patch_size or 16, image_size=size or 224))
-        except ConfigError as error:
-            raise type(error)(f"{error} at {place} in {path}") from None
+        return _resolved_arch(value, f"{place} in {path}", patch_size, image_size)
 
     if baseline is not None:
         content["baseline"] = resolve(baseline, "baseline")
@@ -190,3 +229,25 @@ def _resolve_archs(content: dict[str, Any], path: Path) -> None:
         listed = holder.get(key) if isinstance(holder, dict) else None
         if isinstance(holder, dict) and isinstance(listed, list):
             holder[key] = [resolve(value, f"{table}.{key}[{index}]") for index, value in enumerate(listed)]
+
+
+def _resolved_arch(value: Any, place: str, patch_size: Any, image_size: Any) -> Any:
+    """An arch's table from its layout or its name; a table as it is."""
+    if not isinstance(value, str):
+        return value
+    size = tuple(image_size) if isinstance(image_size, list) else image_size
+    if is_layout(value) and not (isinstance(patch_size, int) and isinstance(size, int | tuple)):
+        raise ConfigError(
+            f"a layout needs one patch size (of the space, or of a named baseline) and `data.image_size`, but got {value!r} at {place}"
+        )
+    try:
+        return to_builtins(load_arch(value, patch_size=patch_size or 16, image_size=size or 224))
+    except ConfigError as error:
+        raise type(error)(f"{error} at {place}") from None
+
+
+def _table(content: dict[str, Any], *keys: str) -> dict[str, Any]:
+    """The table at nested keys; an empty one where there is none, so that its own law speaks."""
+    for key in keys:
+        content = content[key] if isinstance(content.get(key), dict) else {}
+    return content

@@ -1,8 +1,6 @@
 """run_study: ask, predict, dispatch, tell; then the quiet pass."""
 
-import concurrent.futures
 import time
-from collections import Counter
 from pathlib import Path
 
 import msgspec
@@ -18,19 +16,19 @@ from fvsearch.feasibility import Predictor, feasible_note, require_feasible
 from fvsearch.files import locked_folder
 from fvsearch.importing import Imported, import_trials, open_source, starts_note, warm_starts
 from fvsearch.ledger import STUDY_FILE, Invocation, Ledger, TrialRecord, now
-from fvsearch.pools import Pool, WorkerDied
+from fvsearch.pools import Pool
 from fvsearch.quiet import measure_front, take_anchor
 from fvsearch.screening import Candidate, Screen
 from fvsearch.space import Params
 from fvsearch.standing import front, standings
 from fvsearch.study import Study
 from fvsearch.training.environment import set_environment
-from fvsearch.training.segment import SegmentResult, import_work, run_segment
+from fvsearch.training.segment import Segment, SegmentResult, import_work, run_segment
 from fvsearch.trials import asked_again, failed, new_trial, next_segment, on_backend, with_result
 from fvsearch.underway import time_left
 from fvsearch.volume import hypervolume, reference
 from fvsearch.watching import DONE, Progress, Watcher, kept
-from fvsearch.workers import MAX_DEATHS, RunSettings, as_sentence, open_pool
+from fvsearch.workers import Jobs, RunSettings, as_sentence, open_pool
 
 
 def run_study(study: Study, folder: Path, settings: RunSettings, watcher: Watcher = lambda progress: None) -> Ledger:
@@ -81,6 +79,9 @@ def _require_backend(ledger: Ledger, backend: str) -> None:
         )
 
 
+_Segments = Jobs[TrialRecord, Segment, SegmentResult]
+
+
 class _Search:
     """One start of a study: its loop and what the loop holds."""
 
@@ -88,8 +89,7 @@ class _Search:
         self.ledger, self.study = ledger, ledger.study
         self.settings, self.watcher = settings, watcher
         self.trials: dict[int, TrialRecord] = {}
-        self.jobs: dict[concurrent.futures.Future[SegmentResult], TrialRecord] = {}
-        self.deaths: Counter[int] = Counter()
+        self.running: tuple[TrialRecord, ...] = ()
         self.exhausted = False
         self.screen: Screen | None = None
         self.predictions = Predictions()
@@ -170,19 +170,19 @@ class _Search:
 
     def _search(self, pool: Pool, screen: Screen) -> None:
         """Keep the workers busy until the trials asked for have ended; unfinished ones of an earlier start come first."""
+        jobs: _Segments = Jobs(pool, run_segment)
         waiting = self._unfinished()
-        while waiting or self.jobs or self._may_start():
-            while len(self.jobs) < pool.num_workers and (waiting or self._may_start()):
+        while waiting or jobs.owners or self._may_start():
+            while jobs.has_room and (waiting or self._may_start()):
                 record = waiting.pop(0) if waiting else self._next_trial(screen)
                 if record is None:
                     break
-                self._submit(pool, record)
-            if not self.jobs:
+                self._submit(jobs, record)
+            if not jobs.owners:
                 break
             self._tell_progress("searching")
-            ended, _ = concurrent.futures.wait(self.jobs, timeout=1.0, return_when=concurrent.futures.FIRST_COMPLETED)
-            for future in ended:
-                self._receive(pool, screen, future)
+            for record, outcome in jobs.ended():
+                self._receive(jobs, screen, record, outcome)
 
     def _unfinished(self) -> list[TrialRecord]:
         return [on_backend(record, self.settings.backend) for record in self.trials.values() if record.state == "running"]
@@ -220,30 +220,23 @@ class _Search:
         screen.dispatch(record.arch)
         return record
 
-    def _submit(self, pool: Pool, record: TrialRecord) -> None:
+    def _submit(self, jobs: _Segments, record: TrialRecord) -> None:
         """Start a trial's next segment."""
-        segment = next_segment(self.study, record, self.anchor, self.ledger.folder)
-        self.jobs[pool.submit(run_segment, segment)] = record
+        jobs.submit(record, next_segment(self.study, record, self.anchor, self.ledger.folder))
+        self.running = jobs.owners
 
-    def _receive(self, pool: Pool, screen: Screen, future: "concurrent.futures.Future[SegmentResult]") -> None:
+    def _receive(self, jobs: _Segments, screen: Screen, record: TrialRecord, outcome: SegmentResult | Exception) -> None:
         """A segment has ended: start the trial's next one, or end or pause the trial."""
-        record = self.jobs.pop(future)
-        try:
-            record = with_result(self.study, record, future.result(), self.anchor, self.predictor, self.trials.values())
-        except WorkerDied as error:
-            self.deaths[record.number] += 1
-            if self.deaths[record.number] == MAX_DEATHS:
-                record = failed(record, f"its worker died {MAX_DEATHS} times: {as_sentence(error)}")
-        except ConfigError:
-            # The study's input is wrong, not this arch: every other trial would end the same way.
-            raise
-        except Exception as error:
-            record = failed(record, as_sentence(error))
+        self.running = jobs.owners
+        if isinstance(outcome, Exception):
+            record = failed(record, as_sentence(outcome))
+        else:
+            record = with_result(self.study, record, outcome, self.anchor, self.predictor, self.trials.values())
         self.trials[record.number] = record
         if record.state == "running":
             # What was decided at a rung stands, also after a kill.
             self.ledger.update(record)
-            self._submit(pool, record)
+            self._submit(jobs, record)
             return
         (self.ledger.update if record.state == "paused" else self.ledger.finish)(record)
         screen.tell(record.params, record.arch, record.outcome(self.study))
@@ -273,7 +266,7 @@ class _Search:
         if ended or activity != self.progress.activity:
             self.progress = msgspec.structs.replace(self._count(), activity=activity, predictions=self.predictions.note)
         refused = self.screen.refused if self.screen else 0
-        self.watcher(msgspec.structs.replace(self.progress, running=tuple(self.jobs.values()), refused=refused, ended=ended))
+        self.watcher(msgspec.structs.replace(self.progress, running=self.running, refused=refused, ended=ended))
 
     def _count(self) -> Progress:
         records = tuple(self.trials.values())

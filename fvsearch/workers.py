@@ -1,15 +1,21 @@
-"""How a study's work is sent to workers: the settings of a run, and a pool by them."""
+"""How a study's work is sent to workers: the settings of a run, a pool by them, and the jobs that are under way in it."""
 
+import concurrent.futures
 import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Generic, Literal, NamedTuple, TypeVar
 
-from fvsearch.errors import FvsearchError
-from fvsearch.pools import Pool, closing, make_pool
+from fvsearch.errors import ConfigError, FvsearchError, RunError
+from fvsearch.pools import Pool, WorkerDied, closing, make_pool
 from fvsearch.records import Record
 
+Owner = TypeVar("Owner")
+A = TypeVar("A")
+R = TypeVar("R")
+
 MAX_DEATHS = 2
-"""A training whose worker dies this often has failed: it may be what kills them."""
+"""A task whose worker dies this often has failed: it may be what kills them."""
 
 MAX_TASKS = 25
 """Segments a worker process runs before it is renewed: Keras leaks across models."""
@@ -59,3 +65,68 @@ def as_sentence(error: BaseException) -> str:
     """An error of a worker as one line."""
     text = " ".join(str(error).split())
     return text if isinstance(error, FvsearchError) else f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+class Jobs(Generic[Owner, A, R]):
+    """Tasks under way in a pool, each with what it is for. One whose worker died is begun again, for it may have been the worker's fault.
+
+    Args:
+        pool: Where they run.
+        task: What is done with each argument.
+    """
+
+    def __init__(self, pool: Pool, task: Callable[[A], R]) -> None:
+        self._pool, self._task = pool, task
+        self._running: dict[concurrent.futures.Future[R], _Job[Owner, A]] = {}
+
+    @property
+    def owners(self) -> tuple[Owner, ...]:
+        """What the tasks under way are for."""
+        return tuple(job.owner for job in self._running.values())
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a worker is free."""
+        return len(self._running) < self._pool.num_workers
+
+    def submit(self, owner: Owner, argument: A) -> None:
+        """Start a task."""
+        self._start(_Job(owner, argument, 0))
+
+    def ended(self, seconds: float = 1.0) -> Iterator[tuple[Owner, R | Exception]]:
+        """What each task that ends within so many seconds came to, at the first of them: its result, or why there is none.
+
+        Raises:
+            ConfigError: The study's input is wrong, and not this task: every other would end the same way.
+        """
+        done, _ = concurrent.futures.wait(self._running, timeout=seconds, return_when=concurrent.futures.FIRST_COMPLETED)
+        for future in done:
+            job = self._running.pop(future)
+            outcome: R | Exception
+            try:
+                outcome = future.result()
+            except WorkerDied as error:
+                if job.deaths + 1 < MAX_DEATHS:
+                    self._start(job._replace(deaths=job.deaths + 1))
+                    continue
+                outcome = RunError(f"its worker died {MAX_DEATHS} times: {as_sentence(error)}")
+            except ConfigError:
+                raise
+            except Exception as error:
+                outcome = error
+            yield job.owner, outcome
+
+    def _start(self, job: "_Job[Owner, A]") -> None:
+        self._running[self._pool.submit(self._task, job.argument)] = job
+
+
+class _Job(NamedTuple, Generic[Owner, A]):
+    """A task under way.
+
+    Attributes:
+        deaths: Of workers that it was begun on.
+    """
+
+    owner: Owner
+    argument: A
+    deaths: int

@@ -12,13 +12,16 @@ from fvsearch.cli.common import echo_json, print_renderable, step_options
 def list_(kind: str | None) -> None:
     """List the spaces, studies and archs that ship, one line each."""
     from fvsearch.arch import NAMED_ARCHS
-    from fvsearch.library import load_space, load_study, shipped
+    from fvsearch.library import load_space, load_study, load_transfer, shipped
     from fvsearch.units import show_count
 
     if kind in (None, "studies"):
         for name in shipped("studies"):
             study = load_study(name)
             click.echo(f"study  {name:<14} {study.description} ({study.trials} trials on {study.data.source})")
+        for name in shipped("transfers"):
+            transfer = load_transfer(name)
+            click.echo(f"study  {name:<14} {transfer.description} ({transfer.num_runs} trainings on {transfer.pretraining.data.source})")
     if kind in (None, "spaces"):
         for name in shipped("spaces"):
             space = load_space(name)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from fvsearch.cli import transfers
 from fvsearch.cli.common import backend_option, echo_json, print_renderable, set_backend
 
 
@@ -44,9 +45,20 @@ def run(
     force_backend: bool,
     dry_run: bool,
 ) -> None:
-    """Search. STUDY is a name of `fvsearch list studies` or a TOML file; on a folder that stands, the search goes on."""
-    from fvsearch.library import load_study
+    """Search. STUDY is a name of `fvsearch list studies` or a TOML file; on a folder that stands, the search goes on.
+
+    A transfer study, which names archs in place of a space, trains each of them and fine-tunes each as each.
+    """
+    from fvsearch.library import is_transfer, load_study
     from fvsearch.units import parse_duration
+
+    if is_transfer(study):
+        transfers.refuse_search_options(click.get_current_context().params)
+        if dry_run:
+            transfers.dry_run(study, settings)
+        else:
+            transfers.run(study, out, workers, pool, backend, settings)
+        return
 
     defined = load_study(study, settings)
     if trials is not None:
@@ -128,6 +140,11 @@ def confirm(folder: Path, seeds: int | None, workers: int | None, pool: str, bac
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def status(folder: Path, as_json: bool) -> None:
     """Say how far the study in DIR is."""
+    from fvsearch.transferring import is_transfer_folder
+
+    if is_transfer_folder(folder):
+        transfers.show_status(folder, as_json)
+        return
     from fvsearch.ledger import Ledger
     from fvsearch.report import tables
 
@@ -182,7 +199,12 @@ def compare(first: Path, second: Path, as_json: bool, output: Path | None) -> No
 @click.command()
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 def report(folder: Path) -> None:
-    """Write the report of the study in DIR: one HTML page that works offline, and front.json."""
+    """Write the report of the study in DIR: one HTML page that works offline, and its numbers as JSON."""
+    from fvsearch.transferring import is_transfer_folder
+
+    if is_transfer_folder(folder):
+        click.echo(transfers.write_report(folder))
+        return
     from fvsearch.ledger import Ledger
     from fvsearch.report.page import write_report
 

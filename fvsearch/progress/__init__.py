@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 from fvsearch.meters.measured import Activity
 from fvsearch.progress.confirming import watch_confirming
 from fvsearch.progress.searching import watch
+from fvsearch.progress.transferring import watch_transferring
 
 if TYPE_CHECKING:
     from fvsearch.training.run import Run
 
-__all__ = ["watch", "watch_calibrating", "watch_confirming", "watch_measuring", "watch_training"]
+__all__ = ["watch", "watch_calibrating", "watch_confirming", "watch_measuring", "watch_training", "watch_transferring"]
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from fvsearch.progress.trainings import Told, bar_over_trainings
 from fvsearch.report import words
 from fvsearch.study import LEARNED, Study
 from fvsearch.units import show_seconds
@@ -15,20 +16,11 @@ if TYPE_CHECKING:
 @contextlib.contextmanager
 def watch_confirming(study: Study) -> Iterator["Watcher"]:
     """A watcher for `confirm_study` that shows a bar while the block runs."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
-
-    console = Console(stderr=True, highlight=False)
-    columns = (TextColumn("[bold]confirming"), BarColumn(bar_width=24), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Bar(*columns, TextColumn("{task.fields[detail]}", markup=False), console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task("confirm", total=None, detail="")
+    with bar_over_trainings("confirming") as tell:
 
         def watcher(progress: "Confirming") -> None:
-            if progress.ended:
-                console.print(confirmation_line(study, progress.ended), markup=False, soft_wrap=True)
-            running = ", ".join(_name(one) for one in progress.running)
-            bar.update(task, completed=progress.done, total=progress.total, detail=running)
+            ended = confirmation_line(study, progress.ended) if progress.ended else ""
+            tell(Told(progress.done, progress.total, tuple(map(_name, progress.running)), ended))
 
         yield watcher
 
