@@ -243,7 +243,7 @@ def _measure(study: TransferStudy, folder: Path, settings: RunSettings) -> Costs
             found = [pool.submit(measure_throughputs, _request(study, phase)).result() for phase in (study.pretraining, study.finetuning)]
     except Exception as error:
         raise RunError(
-            f"the trainings stand and the same command tries again, but the archs cannot be measured: {as_sentence(error)}"
+            f"the trainings stand, but their archs cannot be measured: {as_sentence(error)}; the same command tries again"
         ) from error
     return Costs(pretraining=found[0], finetuning=found[1])
 

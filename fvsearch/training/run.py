@@ -34,6 +34,7 @@ class Run(Record, frozen=True, kw_only=True):
     data: Data
     recipe: Recipe
     seed: int = 0
+    start: str | None = None
     evidence: dict[str, Any] = msgspec.field(default_factory=dict)
 
     def __post_init__(self) -> None:
