@@ -53,7 +53,6 @@ def method(transferred: Transferred) -> str:
 
 def cells(way: WayRow) -> list[str]:
     """A way's numbers: seeds, training, validation, difference, verdict, test, then what was published."""
-    known = way.published
     return [
         str(way.seeds),
         _mean(way, "train_top1"),
@@ -61,10 +60,17 @@ def cells(way: WayRow) -> list[str]:
         words.NONE if way.differs is None else estimate("validation top-1", way.differs, signed=True),
         AGAINST_FIRST[way.verdict] if way.verdict else words.NONE,
         _mean(way, "test_top1"),
-        words.NONE if known is None else words.percent(known.top1, 2),
-        words.NONE if way.published_differs is None else f"{100 * way.published_differs:+.2f} points",
+        _published(way),
         way.agrees or words.NONE,
     ]
+
+
+def _published(way: WayRow) -> str:
+    """`71.53% (+0.58)`."""
+    if way.published is None:
+        return words.NONE
+    differs = "" if way.published_differs is None else f" ({100 * way.published_differs:+.2f})"
+    return words.percent(way.published.top1, 2) + differs
 
 
 COLUMNS = (
@@ -75,7 +81,6 @@ COLUMNS = (
     "verdict",
     "test top-1",
     "published",
-    "published difference",
     "found here",
 )
 

@@ -88,7 +88,7 @@ def test_the_table_holds_the_numbers_beside_the_published_ones(found: Transferre
     shown = text(transferred_view.transfer_table(found))
     assert "Funnel, then ViT: above" in shown
     row = next(line for line in shown.splitlines() if line.startswith("│ Funnel, then ViT"))
-    for cell in ("75.0% ± 1.0%", "+5.0 points (", "above", "73.0% ± 1.0%", "71.50%", "+0.50 points", "found"):
+    for cell in ("75.0% ± 1.0%", "+5.0 points (", "above", "73.0% ± 1.0%", "71.50% (+0.50)", "found"):
         assert cell in row
     assert "1.00 MiB (1.00x)" in shown
     assert "20 steps/s (2.00x)" in shown
@@ -100,7 +100,7 @@ def test_the_page_needs_nothing_else_and_escapes_what_the_user_named(found: Tran
     assert "&lt;b&gt;" in visible
     assert "<b>" not in visible
     assert "http" not in visible.replace("http-equiv", "")
-    assert "71.50%" in visible and "+5.0 points" in visible
+    assert "71.50% (+0.50)" in visible and "+5.0 points" in visible
     document = json.loads((folder / "transfer.json").read_text())
     assert document["ways"][2]["agrees"] == "found"
     figures = json.loads(path.read_text().partition('id="figures">')[2].partition("</script>")[0])
