@@ -9,12 +9,15 @@ For each seed two searches run, in turns: one trains every trial to the end, one
 
     training-seconds   of a worker, summed over the trials that had ended: train alone, what a search with rungs can save
     reaches it at      share of the whole search's training-seconds at which the search with rungs had the same hypervolume
+    ... of the work    the same in multiply-adds that were trained (epochs times the arch's), which no other load on the machine moves
 
 A search that was interrupted goes on, and one that has ended is read from its folder. Tables on stderr, one JSON document on stdout.
 """
 
 import argparse
+import itertools
 import json
+import math
 import statistics
 import sys
 from collections.abc import Sequence
@@ -25,7 +28,7 @@ import msgspec
 from _pages import markdown, replace_figures
 
 from fvsearch import RunSettings, load_study, run_study
-from fvsearch.ledger import Ledger
+from fvsearch.ledger import Ledger, TrialRecord
 from fvsearch.report import summarise
 from fvsearch.study import EarlyStopping, Study
 
@@ -81,8 +84,12 @@ def measured(study: Study, options: argparse.Namespace, side: str) -> dict[str, 
     summary = summarise(Ledger.open(folder))
     volume = summary.hypervolume
     trials = ledger.trials()
+    trained = {trial.number: work(trial) for trial in trials}
+    spent = itertools.accumulate(trained[won.trial] for won in volume.over_trials)
     return {
         "over_seconds": [(won.train_seconds, won.value) for won in volume.over_trials],
+        "over_work": [(macs, won.value) for macs, won in zip(spent, volume.over_trials, strict=True)],
+        "work": sum(trained.values()),
         "seconds": volume.over_trials[-1].train_seconds,
         "all_seconds": volume.over_trials[-1].seconds,
         "hypervolume": volume.value,
@@ -92,6 +99,11 @@ def measured(study: Study, options: argparse.Namespace, side: str) -> dict[str, 
         "device": list(summary.facts.devices),
         "versions": {name: list(known) for name, known in summary.facts.versions.items()},
     }
+
+
+def work(trial: TrialRecord) -> float:
+    """Epochs that were trained, times the multiply-adds of an image."""
+    return sum(len(repeat.epochs) for repeat in trial.repeats) * trial.predicted["macs"]
 
 
 def value_at(over_seconds: Sequence[Sequence[float]], seconds: float) -> float:
@@ -109,7 +121,6 @@ def table(found: list[dict[str, Any]]) -> str:
     rows: list[list[str]] = []
     for one in found:
         whole, rungs = one["whole"], one["rungs"]
-        at = reached_at(rungs["over_seconds"], whole["hypervolume"])
         gains = [value_at(rungs["over_seconds"], share * whole["seconds"]) / whole["hypervolume"] for share in SHARES]
         same = [value_at(whole["over_seconds"], share * whole["seconds"]) / whole["hypervolume"] for share in SHARES]
         rows.append(
@@ -118,15 +129,24 @@ def table(found: list[dict[str, Any]]) -> str:
                 f"{whole['trials']}, {whole['seconds']:.0f} s",
                 f"{rungs['trials']}, {rungs['stopped']} stopped, {rungs['seconds']:.0f} s",
                 *(f"{a:.2f} / {b:.2f}" for a, b in zip(same, gains, strict=True)),
-                "never" if at is None else f"{at / whole['seconds']:.2f}",
+                *(shown(share_reached(one, over)) for over in ("seconds", "work")),
             ]
         )
-    reached = [reached_at(one["rungs"]["over_seconds"], one["whole"]["hypervolume"]) for one in found]
-    shares = [float("inf") if at is None else at / one["whole"]["seconds"] for at, one in zip(reached, found, strict=True)]
-    middle = statistics.median(shares)
-    rows.append(["median", "", "", *("" for _ in SHARES), "never" if middle == float("inf") else f"{middle:.2f}"])
-    header = ["seed", "whole: trials", "rungs: trials", *(f"at {share:.0%}" for share in SHARES), "reaches it at"]
-    return markdown(header, rows)
+    middles = [statistics.median(share_reached(one, over) for one in found) for over in ("seconds", "work")]
+    rows.append(["median", "", "", *("" for _ in SHARES), *map(shown, middles)])
+    at = [f"at {share:.0%}" for share in SHARES]
+    return markdown(["seed", "whole: trials", "rungs: trials", *at, "reaches it at", "... of the work"], rows)
+
+
+def share_reached(one: dict[str, Any], over: str) -> float:
+    """Share of the whole search's seconds or work at which the one with rungs had its hypervolume; infinite where it never had."""
+    at = reached_at(one["rungs"][f"over_{over}"], one["whole"]["hypervolume"])
+    return math.inf if at is None else at / one["whole"][over]
+
+
+def shown(share: float) -> str:
+    """A share, or that it was not reached."""
+    return "never" if share == math.inf else f"{share:.2f}"
 
 
 def explained(document: dict[str, Any], rule: EarlyStopping) -> str:
@@ -141,7 +161,8 @@ def explained(document: dict[str, Any], rule: EarlyStopping) -> str:
         f"`{document['study']}`, {document['trials']} trials trained to the end against rungs at {list(rule.rungs)} with "
         f"`keep = {rule.keep:g}`; {', '.join(document['devices'])}; {versions}.\n\n"
         "The columns hold hypervolume as a share of the whole search's last one, whole / with rungs, at shares of the whole search's "
-        "training-seconds; the last column is the share of them at which the search with rungs had as much as the whole one in the end.\n\n"
+        "training-seconds; then the share of them, and of the multiply-adds that were trained, at which the search with rungs had as much as "
+        "the whole one in the end.\n\n"
         f"Kendall's tau of early looks in the searches without rungs (epochs): {taus}."
     )
 
