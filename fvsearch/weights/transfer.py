@@ -25,7 +25,7 @@ from fvsearch.weights.positions import resize_positions
 from fvsearch.weights.transferred import Grid, Loaded, Reason, Resized, Skipped, Transferred
 
 SETTINGS = ("num_heads", "activation", "norm_epsilon", "epsilon")
-"""Of a layer's config: by these the same weights compute something else."""
+"""Attributes of layers by which the same weights compute something else."""
 
 Layer: TypeAlias = keras.layers.Layer
 Weights: TypeAlias = dict[str, keras.Variable]
@@ -119,8 +119,8 @@ def _otherwise(pairs: list[tuple[Layer, Layer | None]], used: set[str]) -> Itera
     changes: Counter[tuple[str, object, object]] = Counter()
     for layer, other in pairs:
         if other is not None and any(weight.path in used for weight in other.weights):
-            ours, theirs = layer.get_config(), other.get_config()
-            changes.update((name, theirs[name], ours[name]) for name in SETTINGS if name in ours and ours[name] != theirs[name])
+            settings = ((name, getattr(other, name, None), getattr(layer, name, None)) for name in SETTINGS)
+            changes.update(setting for setting in settings if setting[1] != setting[2])
     for (name, theirs, ours), count in changes.items():
         yield f"in {count} of the layers {name} is {ours}, and {theirs} in the source"
 
