@@ -5,8 +5,8 @@ thread; on torch their beta distribution seeds the whole process. Here NumPy dra
 same on every backend, to a rounding. `RandomColorJitter` draws inside, so the four layers that it is made of stand in its place.
 """
 
-from collections.abc import Callable
-from typing import Any, TypeAlias
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 import keras
 import numpy as np
@@ -17,14 +17,23 @@ from fvsearch.augmentation import Augmentation
 
 Tensor = Any
 Floats: TypeAlias = NDArray[np.float32]
-Alter: TypeAlias = Callable[[Tensor, np.random.Generator], Tensor]
-"""Images (batch, height, width, channels) in [-1, 1] and a source of chance, to images."""
-
-Mix: TypeAlias = Callable[[Tensor, Tensor, np.random.Generator], tuple[Tensor, Tensor]]
-"""The same with labels (batch, classes)."""
+Shape: TypeAlias = tuple[int, ...]
+Drawn: TypeAlias = dict[str, NDArray[Any]]
 
 UNIT = (0.0, 1.0)
 """The range of pixels in which saturation and hue are what they are called."""
+
+
+class Alteration(NamedTuple):
+    """One thing that is done to batches.
+
+    Attributes:
+        draw: All that chance decides of it, of a batch of images of shape (batch, height, width, channels).
+        apply: From images in [-1, 1], labels (batch, classes) and what was drawn, to images and labels.
+    """
+
+    draw: Callable[[np.random.Generator, Shape], Drawn]
+    apply: Callable[[Tensor, Tensor, Drawn], tuple[Tensor, Tensor]]
 
 
 class Augmenter:
@@ -36,14 +45,17 @@ class Augmenter:
     """
 
     def __init__(self, augmentation: Augmentation, num_classes: int) -> None:
-        self._augmentation, self._num_classes = augmentation, num_classes
         wanted = {
             grayscale: augmentation.grayscale,
             color_jitter: augmentation.color_jitter,
             flip: 0.5 * augmentation.flip,
         }
-        self._alter = [make(amount) for make, amount in wanted.items() if amount]
-        self._mix = [make(alpha) for make, alpha in ((mixup, augmentation.mixup), (cutmix, augmentation.cutmix)) if alpha]
+        always = [make(amount) for make, amount in wanted.items() if amount]
+        mixes = [make(alpha) for make, alpha in ((mixup, augmentation.mixup), (cutmix, augmentation.cutmix)) if alpha]
+        # Of which a batch gets one.
+        self._choices = [Chain([*always, mix]) for mix in mixes] or [Chain(always)]
+        self._alters, self._mixes = bool(always or mixes), bool(mixes)
+        self._num_classes = num_classes
 
     def __call__(self, images: Floats, labels: NDArray[np.int32], random: np.random.Generator) -> tuple[Floats, NDArray[Any]]:
         """A batch as it is trained on; where the augmentation mixes labels, they are float32 (batch, classes), else as they came.
@@ -53,90 +65,118 @@ class Augmenter:
             labels: int32 (batch,).
             random: All chance comes from here.
         """
-        if not self._alter and not self._mix:
+        if not self._alters:
             return images, labels
+        choice = self._choices[random.integers(len(self._choices))]
+        shares = np.eye(self._num_classes, dtype=np.float32)[labels]  # (batch, classes)
+        altered, mixed = choice(images, shares, random)
+        return altered, mixed if self._mixes else labels
+
+
+class Chain:
+    """Alterations one after the other, as one compiled function where the backend compiles.
+
+    Args:
+        alterations: In their order.
+    """
+
+    def __init__(self, alterations: Sequence[Alteration]) -> None:
+        self._alterations = alterations
+        self._apply = COMPILED[keras.backend.backend()](self._apply_all)
+
+    def __call__(self, images: Floats, shares: Floats, random: np.random.Generator) -> tuple[Floats, Floats]:
+        """Images and labels (batch, classes), altered."""
+        drawn = [alteration.draw(random, images.shape) for alteration in self._alterations]
         with keras.device("cpu"):
-            altered = ops.convert_to_tensor(images)
-            for alter in self._alter:
-                altered = alter(altered, random)
-            if not self._mix:
-                return ops.convert_to_numpy(altered), labels
-            mix = self._mix[random.integers(len(self._mix))]
-            shares = np.eye(self._num_classes, dtype=np.float32)[labels]  # (batch, classes)
-            altered, mixed = mix(altered, ops.convert_to_tensor(shares), random)
+            altered, mixed = self._apply(images, shares, drawn)
             return ops.convert_to_numpy(altered), ops.convert_to_numpy(mixed)
 
+    def _apply_all(self, images: Tensor, shares: Tensor, drawn: list[Drawn]) -> tuple[Tensor, Tensor]:
+        images, shares = ops.convert_to_tensor(images), ops.convert_to_tensor(shares)
+        for alteration, values in zip(self._alterations, drawn, strict=True):
+            images, shares = alteration.apply(images, shares, {name: ops.convert_to_tensor(value) for name, value in values.items()})
+        return images, shares
 
-def flip(chance: float) -> Alter:
+
+def flip(chance: float) -> Alteration:
     """Mirror images, left to right."""
     layer = layers.RandomFlip("horizontal", seed=0, dtype="float32")
 
-    def alter(images: Tensor, random: np.random.Generator) -> Tensor:
-        flips = ops.convert_to_tensor(random.random((len(images), 1, 1, 1)) < chance)
-        return layer.transform_images(images, {"flips": flips, "input_shape": images.shape})
+    def draw(random: np.random.Generator, shape: Shape) -> Drawn:
+        return {"flips": random.random((shape[0], 1, 1, 1)) < chance}
 
-    return alter
+    def apply(images: Tensor, labels: Tensor, drawn: Drawn) -> tuple[Tensor, Tensor]:
+        return layer.transform_images(images, drawn), labels
+
+    return Alteration(draw, apply)
 
 
-def grayscale(chance: float) -> Alter:
+def grayscale(chance: float) -> Alteration:
     """Take the colour from images, and leave them three channels."""
     layer = layers.RandomGrayscale(chance, seed=0, dtype="float32")
 
-    def alter(images: Tensor, random: np.random.Generator) -> Tensor:
-        return layer.transform_images(images, ops.convert_to_tensor(random.random((len(images), 1, 1, 1)) < chance))
+    def draw(random: np.random.Generator, shape: Shape) -> Drawn:
+        return {"grey": random.random((shape[0], 1, 1, 1)) < chance}
 
-    return alter
+    def apply(images: Tensor, labels: Tensor, drawn: Drawn) -> tuple[Tensor, Tensor]:
+        return layer.transform_images(images, drawn["grey"]), labels
+
+    return Alteration(draw, apply)
 
 
-def color_jitter(strength: float) -> Alter:
+def color_jitter(strength: float) -> Alteration:
     """Move brightness, contrast, saturation and hue, each image by its own amounts."""
     settings = {"value_range": UNIT, "seed": 0, "dtype": "float32"}
     brightness, contrast = layers.RandomBrightness(0.0, **settings), layers.RandomContrast(0.0, **settings)
     saturation, hue = layers.RandomSaturation(0.0, **settings), layers.RandomHue(0.0, **settings)
 
-    def alter(images: Tensor, random: np.random.Generator) -> Tensor:
-        moves = ops.convert_to_tensor(random.uniform(-strength, strength, (4, len(images))).astype(np.float32))
-        each = ops.reshape(moves, (4, -1, 1, 1, 1))
+    def draw(random: np.random.Generator, shape: Shape) -> Drawn:
+        moves = random.uniform(-strength, strength, (4, shape[0])).astype(np.float32)
+        each = moves[:, :, None, None, None]
+        return {"rgb_delta": each[0] / 2, "contrast_factor": 1 + each[1], "saturation": 1 + moves[2], "hue": moves[3]}
+
+    def apply(images: Tensor, labels: Tensor, drawn: Drawn) -> tuple[Tensor, Tensor]:
         images = (images + 1) / 2
-        images = brightness.transform_images(images, {"rgb_delta": each[0] / 2})
-        images = contrast.transform_images(images, {"contrast_factor": 1 + each[1]})
-        images = saturation.transform_images(images, {"factor": 1 + moves[2]})
-        images = hue.transform_images(images, {"factor": moves[3]})
-        return images * 2 - 1
+        images = brightness.transform_images(images, drawn)
+        images = contrast.transform_images(images, drawn)
+        images = saturation.transform_images(images, {"factor": drawn["saturation"]})
+        images = hue.transform_images(images, {"factor": drawn["hue"]})
+        return images * 2 - 1, labels
 
-    return alter
+    return Alteration(draw, apply)
 
 
-def mixup(alpha: float) -> Mix:
+def mixup(alpha: float) -> Alteration:
     """Blend every image with another of the batch, or with itself."""
     layer = layers.MixUp(seed=0, dtype="float32")
 
-    def mix(images: Tensor, labels: Tensor, random: np.random.Generator) -> tuple[Tensor, Tensor]:
-        drawn = {
-            "permutation_order": ops.convert_to_tensor(random.permutation(len(images)).astype(np.int32)),
-            "mix_weight": ops.convert_to_tensor(random.beta(alpha, alpha, len(images)).astype(np.float32)),
-        }
+    def draw(random: np.random.Generator, shape: Shape) -> Drawn:
+        order = random.permutation(shape[0]).astype(np.int32)
+        return {"permutation_order": order, "mix_weight": random.beta(alpha, alpha, shape[0]).astype(np.float32)}
+
+    def apply(images: Tensor, labels: Tensor, drawn: Drawn) -> tuple[Tensor, Tensor]:
         return layer.transform_images(images, drawn), layer.transform_labels(labels, drawn)
 
-    return mix
+    return Alteration(draw, apply)
 
 
-def cutmix(alpha: float) -> Mix:
+def cutmix(alpha: float) -> Alteration:
     """Put a rectangle of another image of the batch into every image; labels have the shares of the pixels, counted."""
     layer = layers.CutMix(seed=0, dtype="float32")
 
-    def mix(images: Tensor, labels: Tensor, random: np.random.Generator) -> tuple[Tensor, Tensor]:
-        count, height, width, _ = images.shape
-        edge = np.sqrt(1 - random.beta(alpha, alpha, count))  # of the rectangle, as a share of the image's
-        masks = _spans(height, edge, random)[:, :, None] & _spans(width, edge, random)[:, None, :]  # (batch, height, width)
-        drawn = {
-            "permutation_order": ops.convert_to_tensor(random.permutation(count).astype(np.int32)),
-            "batch_masks": ops.convert_to_tensor(masks[..., None]),
-            "mix_weight": ops.convert_to_tensor(1 - masks.mean(axis=(1, 2), dtype=np.float32)),
+    def draw(random: np.random.Generator, shape: Shape) -> Drawn:
+        edge = np.sqrt(1 - random.beta(alpha, alpha, shape[0]))  # of the rectangle, as a share of the image's
+        masks = _spans(shape[1], edge, random)[:, :, None] & _spans(shape[2], edge, random)[:, None, :]  # (batch, height, width)
+        return {
+            "permutation_order": random.permutation(shape[0]).astype(np.int32),
+            "batch_masks": masks[..., None],
+            "mix_weight": 1 - masks.mean(axis=(1, 2), dtype=np.float32),
         }
+
+    def apply(images: Tensor, labels: Tensor, drawn: Drawn) -> tuple[Tensor, Tensor]:
         return layer.transform_images(images, drawn), layer.transform_labels(labels, drawn)
 
-    return mix
+    return Alteration(draw, apply)
 
 
 def _spans(length: int, shares: NDArray[np.float64], random: np.random.Generator) -> NDArray[np.bool_]:
@@ -145,3 +185,24 @@ def _spans(length: int, shares: NDArray[np.float64], random: np.random.Generator
     start = random.random(len(shares)) * (length - stretch)
     pixels = np.arange(length)
     return (pixels >= start[:, None]) & (pixels < (start + stretch)[:, None])
+
+
+def _jax(function: Callable[..., Any]) -> Callable[..., Any]:
+    import jax
+
+    return jax.jit(function)
+
+
+def _tensorflow(function: Callable[..., Any]) -> Callable[..., Any]:
+    import tensorflow as tf
+
+    # Batches come as NumPy arrays, by whose values it would trace again and again.
+    traced = tf.function(function)
+    return lambda *batch: traced(*tf.nest.map_structure(tf.convert_to_tensor, batch))
+
+
+COMPILED: dict[str, Callable[[Callable[..., Any]], Callable[..., Any]]] = {
+    "jax": _jax,
+    "tensorflow": _tensorflow,
+    "torch": lambda function: function,
+}

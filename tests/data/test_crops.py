@@ -31,7 +31,8 @@ def test_a_box_lies_in_the_picture_and_keeps_to_its_laws_to_a_pixel(seed: int, h
 
 
 def test_areas_aspects_and_places_are_spread_evenly() -> None:
-    boxes = np.array([draw_crops(np.random.default_rng(7), 4000, (0.2, 0.5))(position, 1000, 1000) for position in range(4000)])
+    crop = draw_crops(np.random.default_rng(7), 4000, (0.2, 0.5))
+    boxes = np.array([crop(position, 1000, 1000) for position in range(4000)])
     top, _, height, width = boxes.T
     shares, aspects = height * width / 1e6, np.log(width / height)
     assert np.quantile(shares, [0, 0.5, 1]) == pytest.approx([0.2, 0.35, 0.5], abs=0.01)

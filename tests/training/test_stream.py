@@ -72,17 +72,25 @@ def test_an_error_is_told_as_it_was_however_it_was_wrapped() -> None:
             raise RunError("image 17 cannot be read")
         return numbered(index)
 
-    with pytest.raises(RunError, match="image 17 cannot be read"), Stream(broken, range(5), batch_bytes=8) as stream:
-        try:
-            list(stream.take(5))
-        except RunError as error:
-            raise ValueError("a backend's words") from error
+    def wrapped(stream: Stream) -> None:
+        with stream:
+            try:
+                list(stream.take(5))
+            except RunError as error:
+                raise ValueError("a backend's words") from error
+
+    with pytest.raises(RunError, match="image 17 cannot be read"):
+        wrapped(Stream(broken, range(5), batch_bytes=8))
 
 
 def test_an_error_of_others_is_left_alone() -> None:
-    with pytest.raises(ValueError, match="mine"), Stream(numbered, range(5), batch_bytes=8) as stream:
-        next(stream.take(1))
-        raise ValueError("mine")
+    def fail(stream: Stream) -> None:
+        with stream:
+            next(stream.take(1))
+            raise ValueError("mine")
+
+    with pytest.raises(ValueError, match="mine"):
+        fail(Stream(numbered, range(5), batch_bytes=8))
 
 
 def test_threads_are_the_workers_share_of_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
