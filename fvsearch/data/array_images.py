@@ -57,7 +57,7 @@ def crop_and_resize(image: "Floats", box: Box) -> "Floats":
     from PIL import Image
 
     top, left, height, width = box
+    part = np.moveaxis(image[top : top + height, left : left + width], -1, 0)  # (channels, height, width)
     size = (image.shape[1], image.shape[0])
-    around = (left, top, left + width, top + height)
-    planes = [Image.fromarray(plane).resize(size, Image.Resampling.BILINEAR, box=around) for plane in np.moveaxis(image, -1, 0).copy()]
+    planes = [Image.fromarray(np.ascontiguousarray(plane)).resize(size, Image.Resampling.BILINEAR) for plane in part]
     return np.stack([np.asarray(plane) for plane in planes], axis=-1)  # (height, width, channels)
