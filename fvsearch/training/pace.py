@@ -10,7 +10,7 @@ from fvsearch.training.batches import Batch
 from fvsearch.training.metrics import InputPace
 from fvsearch.training.stream import Stream
 
-ALONE_SECONDS = 1.0
+ALONE_SECONDS = 0.5
 """For which batches are made before a training, with nothing else to do."""
 
 
@@ -36,7 +36,7 @@ class Pace(keras.callbacks.Callback):
         self._since: tuple[float, float] | None = None
 
     def measure_alone(self, batches: Iterator[Batch]) -> None:
-        """Make batches for a second, as many as there are; the first, in which Keras's layers are set up, does not count."""
+        """Make batches for a moment; the first, in which Keras's layers are set up, does not count."""
         next(batches)
         start, count = time.perf_counter(), 0
         while (elapsed := time.perf_counter() - start) < ALONE_SECONDS and next(batches, None) is not None:
