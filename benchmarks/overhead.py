@@ -115,7 +115,7 @@ def train_plain(name: str, whole: bool = False) -> Marks:
 
     from fvsearch import build_model
     from fvsearch.data import load_search_splits
-    from fvsearch.training.fit import evaluation_batch_size
+    from fvsearch.training.batches import evaluation_batch_size
 
     marks.set("import")
     images: Any

@@ -13,15 +13,16 @@ import keras
 
 from fvsearch.arch import Arch
 from fvsearch.budgets import is_met
-from fvsearch.data import SearchSplits, load_search_splits
-from fvsearch.errors import MissingBackendError
+from fvsearch.data import ArrayPair, SearchSplits, load_search_splits
+from fvsearch.errors import ConfigError, MissingBackendError
 from fvsearch.export import write_run
 from fvsearch.feasibility import Predictor, require_feasible, spread_over_memory
 from fvsearch.layout import format_layout
 from fvsearch.space import Param, Params, Space
 from fvsearch.study import LEARNED, Proposer, Study
+from fvsearch.training.batches import evaluation_batch_size
 from fvsearch.training.device import set_up_device
-from fvsearch.training.fit import compile_model, evaluation_batch_size, recipe_model
+from fvsearch.training.fit import compile_model, recipe_model
 from fvsearch.training.recipe import make_schedule
 from fvsearch.training.run import Run
 from fvsearch.training.segment import derive_seed
@@ -50,7 +51,7 @@ class FunnelHyperModel(keras_tuner.HyperModel):
             it does not know, so that an absolute throughput budget refuses nothing.
 
     Raises:
-        ConfigError: The space does not fit the study.
+        ConfigError: The space does not fit the study, or the study's recipe augments images.
         EmptySpaceError: Nothing in the space meets the budget.
         MissingBackendError: On TensorFlow, TensorBoard is not installed.
     """
@@ -60,6 +61,11 @@ class FunnelHyperModel(keras_tuner.HyperModel):
         if keras.backend.backend() == "tensorflow" and importlib.util.find_spec("tensorboard") is None:
             raise MissingBackendError(
                 'on TensorFlow KerasTuner\'s tuners need TensorBoard; `pip install "fvsearch[tensorboard]"` installs it'
+            )
+        if study.recipe.augmentation.alters:
+            raise ConfigError(
+                "`recipe.augmentation` must be left out for FunnelHyperModel, which hands whole arrays to Keras's fit; "
+                "`fvsearch run` augments"
             )
         self.space, self.study = space, study.with_settings(space=space, engine=Proposer())
         self.predictor = predictor or Predictor.unmeasured(self.study)
@@ -189,7 +195,13 @@ class FunnelHyperModel(keras_tuner.HyperModel):
 
     @cached_property
     def _splits(self) -> SearchSplits:
-        return load_search_splits(self.study.data)
+        splits = load_search_splits(self.study.data)
+        if not all(isinstance(split, ArrayPair) for split in splits):
+            raise ConfigError(
+                f"FunnelHyperModel trains on images that are held as arrays, and those of {self.study.data.source!r} are read as they are "
+                "wanted; `fvsearch run` trains on them"
+            )
+        return splits
 
     @property
     def _steps(self) -> int:

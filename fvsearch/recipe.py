@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+from fvsearch.augmentation import Augmentation
 from fvsearch.errors import ConfigError
 from fvsearch.records import Record, require_at_least, require_fraction
 
@@ -25,6 +26,7 @@ class Recipe(Record, frozen=True, kw_only=True):
         dropout: Rate after each attention and MLP, and on the embedded patches.
         stochastic_depth: Rate at the last block; it rises linearly from zero at the first.
         dtype: Keras's dtype policy.
+        augmentation: What chance does to the images of training.
     """
 
     epochs: int
@@ -39,6 +41,7 @@ class Recipe(Record, frozen=True, kw_only=True):
     dropout: float = 0.0
     stochastic_depth: float = 0.0
     dtype: DType = "float32"
+    augmentation: Augmentation = Augmentation()
 
     def __post_init__(self) -> None:
         require_at_least(1, self, "epochs", "batch_size")

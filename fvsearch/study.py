@@ -221,6 +221,7 @@ class Study(Record, frozen=True, kw_only=True):
             for patch_size in self.space.patch_sizes:
                 require_patches(patch_size, self.data)
             self._require_image_size(self.space)
+        self.recipe.augmentation.require_colors(self.data.channels)
         self._require_starts()
 
     def _require_image_size(self, space: Space) -> None:

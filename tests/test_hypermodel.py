@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from fvsearch import FunnelHyperModel
+from fvsearch.augmentation import Augmentation
 from fvsearch.budgets import Budget
 from fvsearch.data import load_search_splits
 from fvsearch.errors import ConfigError, EmptySpaceError, MissingBackendError
@@ -184,6 +185,15 @@ def test_a_budget_that_nothing_meets_is_refused_at_once() -> None:
 def test_a_space_that_does_not_fit_the_images_is_refused() -> None:
     with pytest.raises(ConfigError, match="`image_size` must divide by `patch_size`"):
         FunnelHyperModel(tiny_space(patch_size=3), STUDY)
+
+
+def test_images_that_are_no_arrays_and_a_recipe_that_alters_them_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigError, match=r"`recipe\.augmentation` must be left out for FunnelHyperModel, which hands whole arrays"):
+        hypermodel(recipe=Recipe(epochs=2, batch_size=12, augmentation=Augmentation(flip=True)))
+    monkeypatch.setattr("fvsearch.hypermodel.load_search_splits", lambda data: (object(), object()))
+    model = hypermodel()
+    with pytest.raises(ConfigError, match="those of 'user_data:stripes' are read as they are wanted; `fvsearch run` trains on them"):
+        model.build(declared(model))
 
 
 def test_a_study_of_a_list_lends_its_data_and_recipe_to_a_space() -> None:

@@ -28,6 +28,8 @@ def train(run_file: Path, out: Path | None, backend: str | None) -> None:
     if summary.test:
         score = summary.test
         click.echo(f"test:       top-1 {score.top1:.2%}, top-5 {score.top5:.2%}, loss {score.loss:.4f} ({score.images} images, read once)")
+    if summary.input_pace:
+        click.echo(f"input:      {summary.input_pace.describe()}")
     for note in summary.notes:
         click.echo(f"note:       {note}")
     click.echo(f"model:      {summary.model}")

@@ -7,22 +7,19 @@ crosses an epoch's end. The last, smaller batch of an epoch is left out (other i
 import math
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
-import numpy as np
 
 from fvsearch.arch import Arch
-from fvsearch.data import ArrayPair, SearchSplits
+from fvsearch.data import SearchSplits
 from fvsearch.errors import ConfigError, TrainingError
 from fvsearch.models import build_model
 from fvsearch.recipe import Recipe
 from fvsearch.study import Data
-from fvsearch.training.metrics import EpochMetrics
+from fvsearch.training.feeding import Split, as_validation, feeding, scoring
+from fvsearch.training.metrics import EpochMetrics, InputPace
 from fvsearch.training.recipe import make_optimizer
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 CHECK_EVERY = 50
 """Steps between two looks at the loss: a look waits for the device."""
@@ -44,7 +41,8 @@ def recipe_model(arch: Arch, data: Data, recipe: Recipe, seed: int) -> keras.Mod
 def compile_model(model: keras.Model, recipe: Recipe, steps_per_epoch: int) -> None:
     """Give a model the loss, metrics and optimizer that training, evaluation and meters share.
 
-    The loss is the mean cross-entropy of logits; metrics are top1 and top5 (of fewer classes, as many as there are).
+    The loss is the mean cross-entropy of logits; metrics are top1 and top5 (of fewer classes, as many as there are). Labels are integers
+    (batch,), or shares of classes (batch, classes).
 
     Args:
         model: Images to logits (batch, classes).
@@ -62,12 +60,41 @@ def compile_for_evaluation(model: keras.Model) -> None:
 def _compile(model: keras.Model, optimizer: keras.optimizers.Optimizer | None) -> None:
     model.compile(
         optimizer=optimizer,
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=[
-            keras.metrics.SparseCategoricalAccuracy(name="top1"),
-            keras.metrics.SparseTopKCategoricalAccuracy(min(5, model.output_shape[-1]), name="top5"),
-        ],
+        loss=cross_entropy,
+        metrics=[Top1(name="top1"), TopK(min(5, model.output_shape[-1]), name="top5")],
     )
+
+
+def cross_entropy(labels: Any, logits: Any) -> Any:
+    """Of each image, (batch,)."""
+    if are_shares(labels, logits):
+        return keras.losses.categorical_crossentropy(labels, logits, from_logits=True)
+    return keras.losses.sparse_categorical_crossentropy(labels, logits, from_logits=True)
+
+
+def are_shares(labels: Any, logits: Any) -> bool:
+    """Whether labels are shares of classes and not integers."""
+    return len(labels.shape) == 2 and labels.shape[-1] == logits.shape[-1]
+
+
+class Top1(keras.metrics.SparseCategoricalAccuracy):
+    """Share of images whose class, of shares the largest, has the largest logit."""
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        """Count a batch."""
+        return super().update_state(_largest(y_true, y_pred), y_pred, sample_weight)
+
+
+class TopK(keras.metrics.SparseTopKCategoricalAccuracy):
+    """The same, with one of the k largest logits."""
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        """Count a batch."""
+        return super().update_state(_largest(y_true, y_pred), y_pred, sample_weight)
+
+
+def _largest(labels: Any, logits: Any) -> Any:
+    return keras.ops.argmax(labels, axis=-1) if are_shares(labels, logits) else labels
 
 
 def steps_per_epoch(recipe: Recipe, num_images: int) -> int:
@@ -80,11 +107,6 @@ def steps_per_epoch(recipe: Recipe, num_images: int) -> int:
     if steps == 0:
         raise ConfigError(f"`batch_size` must be at most the training split's {num_images} images, but got {recipe.batch_size} at recipe")
     return steps
-
-
-def epoch_order(seed: int, epoch: int, num_images: int) -> "NDArray[np.int64]":
-    """The images of an epoch, each once, in the order that (seed, epoch) gives."""
-    return np.random.default_rng((seed, epoch)).permutation(num_images)
 
 
 def train_epochs(
@@ -104,53 +126,44 @@ def train_epochs(
         TrainingError: The loss is no longer finite.
     """
     train, validation = splits
-    taken = steps_per_epoch(recipe, len(train.labels)) * recipe.batch_size
     guard = LossGuard()
-    for epoch in epochs:
-        order = epoch_order(seed, epoch, len(train.labels))[:taken]
-        watch.start()
-        history = model.fit(
-            train.images[order],
-            train.labels[order],
-            batch_size=recipe.batch_size,
-            shuffle=False,
-            initial_epoch=epoch,
-            epochs=epoch + 1,
-            validation_data=validation,
-            validation_batch_size=evaluation_batch_size(len(validation.labels), recipe.batch_size),
-            callbacks=[guard, watch],
-            verbose=0,
-        )
-        logs = {name: float(values[-1]) for name, values in history.history.items()}
-        for name, place in (("loss", "loss"), ("val_loss", "validation loss")):
-            if not math.isfinite(logs[name]):
-                raise TrainingError(f"{place} became {_not_finite(logs[name])} in epoch {epoch + 1} of {recipe.epochs}")
-        yield EpochMetrics(
-            epoch=epoch,
-            seconds=watch.elapsed(),
-            loss=logs["val_loss"],
-            top1=logs["val_top1"],
-            top5=logs["val_top5"],
-            train_loss=logs["loss"],
-            train_top1=logs["top1"],
-            train_top5=logs["top5"],
-        )
+    with feeding(model, train, recipe, seed, epochs) as feed:
+        for epoch in epochs:
+            watch.start()
+            before = feed.waited
+            with scoring(model, validation, recipe.batch_size) as scored:
+                history = model.fit(
+                    **feed.epoch(epoch),
+                    shuffle=False,
+                    initial_epoch=epoch,
+                    epochs=epoch + 1,
+                    **as_validation(scored),
+                    callbacks=[guard, watch, *feed.callbacks],
+                    verbose=0,
+                )
+            logs = {name: float(values[-1]) for name, values in history.history.items()}
+            for name, place in (("loss", "loss"), ("val_loss", "validation loss")):
+                if not math.isfinite(logs[name]):
+                    raise TrainingError(f"{place} became {_not_finite(logs[name])} in epoch {epoch + 1} of {recipe.epochs}")
+            watch.input_pace = feed.pace
+            yield EpochMetrics(
+                epoch=epoch,
+                seconds=watch.elapsed(),
+                loss=logs["val_loss"],
+                top1=logs["val_top1"],
+                top5=logs["val_top5"],
+                train_loss=logs["loss"],
+                train_top1=logs["top1"],
+                train_top5=logs["top5"],
+                waited=feed.waited - before,
+            )
 
 
-def evaluate(model: keras.Model, pair: ArrayPair, batch_size: int) -> dict[str, float]:
+def evaluate(model: keras.Model, split: Split, batch_size: int) -> dict[str, float]:
     """loss, top1 and top5 of a compiled model; each image counts once."""
-    size = evaluation_batch_size(len(pair.labels), batch_size)
-    scores = model.evaluate(pair.images, pair.labels, batch_size=size, return_dict=True, verbose=0)
+    with scoring(model, split, batch_size) as scored:
+        scores = model.evaluate(**scored, return_dict=True, verbose=0)
     return {name: float(scores[name]) for name in ("loss", "top1", "top5")}
-
-
-def evaluation_batch_size(num_images: int, limit: int) -> int:
-    """The largest batch up to the limit that divides the images, if it is not below half of it: then a step compiles once.
-
-    Never above the batch of training, whose memory is what a budget is kept for: 360 images at a limit of 64 go in 6 batches of 60.
-    """
-    limit = min(limit, num_images)
-    return next((size for size in range(limit, limit // 2, -1) if num_images % size == 0), limit)
 
 
 class LossGuard(keras.callbacks.Callback):
@@ -167,11 +180,13 @@ class Stopwatch(keras.callbacks.Callback):
 
     Attributes:
         compile_seconds: Of the first step of each, the step itself counted in.
+        input_pace: How fast images came; none where they were all there.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.compile_seconds = 0.0
+        self.input_pace: InputPace | None = None
         self._started = self._testing = 0.0
         self._seen: set[str] = set()
 

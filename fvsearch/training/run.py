@@ -13,7 +13,7 @@ from fvsearch.files import locked_folder, replace_durably, write_atomically
 from fvsearch.recipe import Recipe
 from fvsearch.records import Record, require_at_least
 from fvsearch.study import Data, require_patches
-from fvsearch.training.metrics import EpochMetrics
+from fvsearch.training.metrics import EpochMetrics, InputPace
 from fvsearch.training.segment import OnEpoch, Segment, run_locked
 
 PATIENCE = 1.0
@@ -42,6 +42,7 @@ class Run(Record, frozen=True, kw_only=True):
         if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", self.name):
             raise ConfigError(f"`name` must be letters, digits, '.', '_' and '-', for it names a folder, but got {self.name!r}")
         require_patches(self.arch.patch_size, self.data)
+        self.recipe.augmentation.require_colors(self.data.channels)
 
 
 class Score(Record, frozen=True, kw_only=True):
@@ -61,6 +62,7 @@ class RunSummary(Record, frozen=True, kw_only=True):
         last: Metrics of the last epoch.
         test: Of the test split; none where the data has none.
         notes: What a reader should know of how it went.
+        input_pace: How fast images came; none where they were handed over whole.
         seconds: Wall time by activity.
     """
 
@@ -70,6 +72,7 @@ class RunSummary(Record, frozen=True, kw_only=True):
     test: Score | None
     notes: tuple[str, ...]
     measured: dict[str, float]
+    input_pace: InputPace | None
     seconds: dict[str, float]
     backend: str
     device: str
@@ -109,6 +112,7 @@ def train_run(run: Run, folder: Path, on_epoch: OnEpoch | None = None) -> RunSum
         test=msgspec.json.decode(score.read_bytes(), type=Score | None),
         notes=result.notes,
         measured=result.measured,
+        input_pace=result.input_pace,
         seconds=result.seconds,
         backend=result.backend,
         device=result.device,

@@ -30,7 +30,7 @@ from fvsearch.recipe import Recipe
 from fvsearch.records import Record, require_at_least
 from fvsearch.study import Data, require_patches
 from fvsearch.training.environment import lasting_imports, set_environment
-from fvsearch.training.metrics import EpochMetrics
+from fvsearch.training.metrics import EpochMetrics, InputPace
 
 Status = Literal["completed", "over_memory", "failed"]
 OnEpoch = Callable[[dict[str, float]], None]
@@ -70,6 +70,7 @@ class Segment(Record, frozen=True, kw_only=True):
                 f"to_epoch={self.to_epoch}, epochs={self.recipe.epochs}"
             )
         require_patches(self.arch.patch_size, self.data)
+        self.recipe.augmentation.require_colors(self.data.channels)
 
 
 class SegmentResult(Record, frozen=True, kw_only=True):
@@ -82,6 +83,7 @@ class SegmentResult(Record, frozen=True, kw_only=True):
         notes: What a reader should know of how it went, such as a broken checkpoint.
         measured: Costs read from the device, by a training's first segment alone: "memory" in bytes.
         memory_source: How it was obtained.
+        input_pace: How fast images came into this segment; none where they were handed over whole.
         seconds: Wall time of this process by activity: import, build (data and model), measure, compile (first steps), train. On JAX the
             step is compiled in measure, and training finds it compiled.
         device: Its name.
@@ -94,6 +96,7 @@ class SegmentResult(Record, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
     measured: dict[str, float] = msgspec.field(default_factory=dict)
     memory_source: str = ""
+    input_pace: InputPace | None = None
     seconds: dict[str, float] = msgspec.field(default_factory=dict)
     backend: str = ""
     device: str = ""

@@ -10,7 +10,7 @@ from fvsearch.meters.memory import step_memory
 from fvsearch.training.checkpoint import read_checkpoint, save_checkpoint
 from fvsearch.training.device import device_name, set_up_device, versions
 from fvsearch.training.fit import Stopwatch, compile_model, recipe_model, steps_per_epoch, train_epochs
-from fvsearch.training.metrics import MetricsFile
+from fvsearch.training.metrics import InputPace, MetricsFile
 from fvsearch.training.ownership import claim_folder, identify
 from fvsearch.training.segment import Clock, Ended, OnEpoch, Segment, SegmentResult, Status
 from fvsearch.training.warm import WarmModel, keep_warm, take_warm
@@ -36,6 +36,7 @@ class Work:
         self.result_path = self.folder / "result.json"
         self.measured: dict[str, float] = {}
         self.memory_source = ""
+        self.input_pace: InputPace | None = None
         self.identity = identify(segment, keras.backend.backend())
         self.notes = claim_folder(self.folder, self.identity)
 
@@ -89,6 +90,7 @@ class Work:
             notes=tuple(self.notes),
             measured=self.measured,
             memory_source=self.memory_source,
+            input_pace=self.input_pace,
             seconds=self.clock.seconds,
             backend=keras.backend.backend(),
             device=device_name(),
@@ -130,6 +132,9 @@ class Work:
                     save_checkpoint(self.checkpoint_path, model, metrics.epoch + 1)
                     if on_epoch is not None:
                         on_epoch(msgspec.to_builtins(metrics))
+            self.input_pace = watch.input_pace
+            if watch.input_pace is not None and watch.input_pace.bottleneck is not None:
+                self.notes.append(watch.input_pace.bottleneck)
         finally:
             self.clock.add("compile", watch.compile_seconds)
             self.clock.add("train", -watch.compile_seconds)

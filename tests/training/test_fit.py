@@ -10,20 +10,8 @@ from trainings import RECIPE, segment_in
 
 from fvsearch.data import ArrayPair, load_search_splits
 from fvsearch.errors import ConfigError
-from fvsearch.training.fit import LossGuard, compile_for_evaluation, epoch_order, evaluate, evaluation_batch_size, steps_per_epoch
+from fvsearch.training.fit import LossGuard, compile_for_evaluation, evaluate, steps_per_epoch
 from fvsearch.training.work import bare_model
-
-
-def test_an_epochs_order_is_of_seed_and_epoch() -> None:
-    orders = [epoch_order(seed, epoch, 50).tolist() for seed in (1, 2) for epoch in (0, 1)]
-    assert all(sorted(order) == list(range(50)) for order in orders)
-    assert len({tuple(order) for order in orders}) == 4
-    assert epoch_order(1, 0, 50).tolist() == orders[0]
-
-
-@pytest.mark.parametrize(("images", "limit", "size"), [(360, 64, 60), (12, 8, 6), (12, 64, 12), (359, 64, 64), (1, 8, 1), (128, 64, 64)])
-def test_evaluation_batches_divide_the_images_where_they_can(images: int, limit: int, size: int) -> None:
-    assert evaluation_batch_size(images, limit) == size
 
 
 def test_scores_are_means_over_images_whatever_the_batches(tmp_path: Path) -> None:
