@@ -1,5 +1,6 @@
-"""Finds spaces, studies and archs by what a user types: a shipped name, a path, or, for an arch, a layout."""
+"""Finds spaces, studies, recipes and archs by what a user types: a shipped name, a path, or, for an arch, a layout."""
 
+import functools
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,18 +9,20 @@ from typing import Any, Literal
 from fvsearch.arch import NAMED_ARCHS, Arch
 from fvsearch.errors import ConfigError
 from fvsearch.layout import is_layout, parse_layout
+from fvsearch.recipe import WARMUPS, Recipe
 from fvsearch.records import from_builtins, read_toml, suggest, to_builtins
 from fvsearch.space import Space
 from fvsearch.study import Study
 
-Kind = Literal["spaces", "studies"]
+Kind = Literal["spaces", "studies", "recipes"]
 
+_SINGULAR: dict[Kind, str] = {"spaces": "space", "studies": "study", "recipes": "recipe"}
 _PACKAGE = Path(__file__).resolve().parent
 
 
 def shipped(kind: Kind) -> dict[str, Path]:
     """The TOML files that ship, by name."""
-    # A wheel holds them inside the package; in a checkout they lie beside it.
+    # Recipes lie inside the package. A wheel holds the others there too; in a checkout they lie beside it.
     folder = next((path for path in (_PACKAGE / kind, _PACKAGE.parent / kind) if path.is_dir()), None)
     return {path.stem: path for path in sorted(folder.glob("*.toml"))} if folder else {}
 
@@ -62,12 +65,71 @@ def load_study(source: str, settings: Sequence[str] = ()) -> Study:
         _apply(content, key, value)
     if isinstance(content.get("space"), str):
         content["space"] = _named_space(content["space"], path.parent, content.get("data"))
+    recipe = [(key, value) for key, value in changes if key.partition(".")[0] == "recipe"]
     for key, value in changes:
-        if (key, value) not in first:
+        if (key, value) not in (*first, *recipe):
             _apply(content, key, value)
+    resolve_recipe(content, path, recipe)
     _fill_image_size(content.get("space"), content.get("data"))
     _resolve_archs(content, path)
     return from_builtins(content, Study, source=str(path))
+
+
+def load_recipe(source: str, beside: Path | None = None) -> Recipe:
+    """A recipe by shipped name or path.
+
+    Args:
+        source: A name such as "vit-pretrain", or a path to a TOML file.
+        beside: Folder that a relative path starts from.
+
+    Raises:
+        ConfigError: There is none, or it breaks a law.
+    """
+    path = _locate("recipes", source, beside)
+    return from_builtins(read_toml(path), Recipe, source=str(path))
+
+
+def resolve_recipe(content: dict[str, Any], path: Path, settings: Sequence[tuple[str, Any]] = ()) -> None:
+    """Put the recipe that a study's or a run's content names in its place, with what the content says itself on top.
+
+    `recipe = "vit-pretrain"`, or a table with `base = "vit-pretrain"` and what is to differ from it.
+
+    Args:
+        content: Of the file.
+        path: Of the file: a relative path to a recipe starts beside it.
+        settings: Dotted keys and values that go on top of all: ("recipe.epochs", 5), ("recipe", "vit-finetune").
+
+    Raises:
+        ConfigError: The named recipe does not exist, or breaks a law.
+    """
+    layers = [content["recipe"]] if "recipe" in content else []
+    for key, value in settings:
+        layer: dict[str, Any] = {}
+        _apply(layer, key, value)
+        layers = [*(layers if key != "recipe" else ()), layer["recipe"]]
+    layers = [{"base": layer} if isinstance(layer, str) else layer for layer in layers]
+    if not layers or not all(isinstance(layer, dict) for layer in layers):
+        return  # The law that a recipe is there, and a table, speaks for itself.
+    table = functools.reduce(_on_top, layers)
+    base = table.pop("base", None)
+    if base is not None:
+        if not isinstance(base, str):
+            raise ConfigError(f"`base` must be a recipe's name or path, but got {base!r} at recipe in {path}")
+        named = _locate("recipes", base, path.parent, f" at recipe in {path}")
+        found = read_toml(named)
+        from_builtins(found, Recipe, source=str(named))  # Its faults are told at its own file.
+        table = _on_top(found, table)
+    content["recipe"] = table
+
+
+def _on_top(lower: dict[str, Any], upper: dict[str, Any]) -> dict[str, Any]:
+    """Two tables of a recipe as one: what the upper says holds, in tables of tables too."""
+    gone = {key for key in WARMUPS if key in lower and any(other in upper for other in WARMUPS)}
+    table = {key: value for key, value in lower.items() if key not in gone}
+    for key, value in upper.items():
+        below = table.get(key)
+        table[key] = _on_top(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return table
 
 
 def load_arch(source: str, *, patch_size: int = 16, image_size: int | tuple[int, int] = 224) -> Arch:
@@ -113,7 +175,7 @@ def _fill_image_size(space: Any, data: Any) -> None:
         rules.setdefault("image_size", data["image_size"])
 
 
-def _locate(kind: Kind, source: str, beside: Path | None) -> Path:
+def _locate(kind: Kind, source: str, beside: Path | None, place: str = "") -> Path:
     known = shipped(kind)
     if source in known:
         return known[source]
@@ -121,9 +183,10 @@ def _locate(kind: Kind, source: str, beside: Path | None) -> Path:
     if path.is_file():
         return path
     if source.endswith(".toml"):
-        raise ConfigError(f"no file {path}")
-    singular = "study" if kind == "studies" else "space"
-    raise ConfigError(f"no {singular} {source!r}{suggest(source, known)}; give a name of `fvsearch list {kind}` or a TOML file")
+        raise ConfigError(f"no file {path}{place}")
+    raise ConfigError(
+        f"no {_SINGULAR[kind]} {source!r}{suggest(source, known)}; give a name of `fvsearch list {kind}` or a TOML file{place}"
+    )
 
 
 def _read_setting(text: str) -> tuple[str, Any]:

@@ -2,6 +2,7 @@
 
 One call an epoch, on images in that epoch's order, is what makes a resumed training bit for bit the unbroken one: nothing but variables
 crosses an epoch's end. The last, smaller batch of an epoch is left out (other images each time), so a step has one shape and compiles once.
+A recipe's `accumulate` steps of the device make an optimizer step; an epoch has whole optimizer steps.
 """
 
 import math
@@ -18,8 +19,10 @@ from fvsearch.errors import ConfigError, TrainingError
 from fvsearch.models import build_model
 from fvsearch.recipe import Recipe
 from fvsearch.study import Data
+from fvsearch.training.loss import ENTROPY, CrossEntropy, Top1, TopK, cross_entropy
 from fvsearch.training.metrics import EpochMetrics
 from fvsearch.training.recipe import make_optimizer
+from fvsearch.training.steps import JudgedByAverage
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,41 +47,50 @@ def recipe_model(arch: Arch, data: Data, recipe: Recipe, seed: int) -> keras.Mod
 def compile_model(model: keras.Model, recipe: Recipe, steps_per_epoch: int) -> None:
     """Give a model the loss, metrics and optimizer that training, evaluation and meters share.
 
-    The loss is the mean cross-entropy of logits; metrics are top1 and top5 (of fewer classes, as many as there are).
+    The loss is the mean cross-entropy of logits, with the recipe's label smoothing; metrics are top1 and top5 (of fewer classes, as many as
+    there are), and the cross-entropy without smoothing where the loss has some. Labels are integers (batch,) or shares (batch, classes).
 
     Args:
         model: Images to logits (batch, classes).
-        recipe: For the optimizer.
+        recipe: For optimizer and loss.
         steps_per_epoch: Optimizer steps in an epoch.
     """
-    _compile(model, make_optimizer(recipe, steps_per_epoch, model.trainable_variables))
+    _compile(model, make_optimizer(recipe, steps_per_epoch, model.trainable_variables), recipe.label_smoothing)
 
 
 def compile_for_evaluation(model: keras.Model) -> None:
-    """Give a trained model the same loss and metrics, and no optimizer."""
+    """Give a trained model the same loss, without smoothing, and metrics, and no optimizer."""
     _compile(model, None)
 
 
-def _compile(model: keras.Model, optimizer: keras.optimizers.Optimizer | None) -> None:
+def _compile(model: keras.Model, optimizer: keras.optimizers.Optimizer | None, label_smoothing: float = 0.0) -> None:
+    entropy = [keras.metrics.MeanMetricWrapper(cross_entropy, name=ENTROPY)] if label_smoothing else []
     model.compile(
         optimizer=optimizer,
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=[
-            keras.metrics.SparseCategoricalAccuracy(name="top1"),
-            keras.metrics.SparseTopKCategoricalAccuracy(min(5, model.output_shape[-1]), name="top5"),
-        ],
+        loss=CrossEntropy(label_smoothing),
+        metrics=[Top1(name="top1"), TopK(min(5, model.output_shape[-1]), name="top5"), *entropy],
     )
 
 
+def judging(recipe: Recipe) -> list[keras.callbacks.Callback]:
+    """The callbacks by which evaluations within `fit` see the weights that the recipe's model is judged by."""
+    return [] if recipe.ema is None else [JudgedByAverage()]
+
+
 def steps_per_epoch(recipe: Recipe, num_images: int) -> int:
-    """Whole batches in the training split.
+    """Optimizer steps in an epoch: whole batches in the training split.
 
     Raises:
-        ConfigError: There is none.
+        ConfigError: There is none, or the warm-up is longer than the training.
     """
     steps = num_images // recipe.batch_size
     if steps == 0:
         raise ConfigError(f"`batch_size` must be at most the training split's {num_images} images, but got {recipe.batch_size} at recipe")
+    if recipe.warmup(steps) > recipe.epochs * steps:
+        raise ConfigError(
+            f"`warmup_steps` must be at most the training's {recipe.epochs * steps:,} steps, {recipe.epochs} epochs of {steps:,}, "
+            f"but got {recipe.warmup(steps):,} at recipe"
+        )
     return steps
 
 
@@ -94,7 +106,7 @@ def train_epochs(
 
     Args:
         model: As epoch `epochs.start` begins.
-        recipe: For epochs and batch size.
+        recipe: As the model was compiled for.
         splits: To train on, and to score on after each epoch.
         seed: Of the orders.
         epochs: Which to train, counted from 0.
@@ -112,13 +124,13 @@ def train_epochs(
         history = model.fit(
             train.images[order],
             train.labels[order],
-            batch_size=recipe.batch_size,
+            batch_size=recipe.step_batch_size,
             shuffle=False,
             initial_epoch=epoch,
             epochs=epoch + 1,
             validation_data=validation,
-            validation_batch_size=evaluation_batch_size(len(validation.labels), recipe.batch_size),
-            callbacks=[guard, watch],
+            validation_batch_size=evaluation_batch_size(len(validation.labels), recipe.step_batch_size),
+            callbacks=[guard, *judging(recipe), watch],
             verbose=0,
         )
         logs = {name: float(values[-1]) for name, values in history.history.items()}
@@ -128,10 +140,10 @@ def train_epochs(
         yield EpochMetrics(
             epoch=epoch,
             seconds=watch.elapsed(),
-            loss=logs["val_loss"],
+            loss=logs.get(f"val_{ENTROPY}", logs["val_loss"]),
             top1=logs["val_top1"],
             top5=logs["val_top5"],
-            train_loss=logs["loss"],
+            train_loss=logs.get(ENTROPY, logs["loss"]),
             train_top1=logs["top1"],
             train_top5=logs["top5"],
         )
