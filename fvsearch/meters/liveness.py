@@ -19,9 +19,7 @@ class Operation(Protocol):
     outputs: Sequence[Any]
 
 
-def peak_bytes(
-    operations: Iterable[Operation], kept: Iterable[Any] = (), inside: Callable[[Operation], int] = lambda operation: 0
-) -> int:
+def peak_bytes(operations: Iterable[Operation], kept: Iterable[Any] = (), inside: Callable[[Operation], int] = lambda operation: 0) -> int:
     """The most bytes alive at once, run in the order given; what is resident before the step is left out.
 
     No buffer is reused for an output in place, and tensors of unknown shape count nothing.
