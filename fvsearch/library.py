@@ -108,7 +108,9 @@ def resolve_recipe(content: dict[str, Any], path: Path, settings: Sequence[tuple
         _apply(layer, key, value)
         layers = [*(layers if key != "recipe" else ()), layer["recipe"]]
     layers = [{"base": layer} if isinstance(layer, str) else layer for layer in layers]
-    if not layers or not all(isinstance(layer, dict) for layer in layers):
+    wrong = [layer for layer in layers if not isinstance(layer, dict)]
+    if wrong or not layers:
+        content |= {"recipe": wrong[0]} if wrong else {}
         return  # The law that a recipe is there, and a table, speaks for itself.
     table = functools.reduce(_on_top, layers)
     base = table.pop("base", None)
