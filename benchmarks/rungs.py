@@ -161,7 +161,7 @@ def explained(document: dict[str, Any], rule: EarlyStopping) -> str:
         f"`{document['study']}`, {document['trials']} trials trained to the end against rungs at {list(rule.rungs)} with "
         f"`keep = {rule.keep:g}`; {', '.join(document['devices'])}; {versions}.\n\n"
         "The columns hold hypervolume as a share of the whole search's last one, whole / with rungs, at shares of the whole search's "
-        "training-seconds; then the share of them, and of the multiply-adds that were trained, at which the search with rungs had as much as "
+        "training-seconds; then the share of them, and of the multiply-adds trained, at which the search with rungs had as much as "
         "the whole one in the end.\n\n"
         f"Kendall's tau of early looks in the searches without rungs (epochs): {taus}."
     )

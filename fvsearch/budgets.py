@@ -52,7 +52,7 @@ class Budget(Record, frozen=True, kw_only=True):
         memory: Most peak device memory: "8 GiB", or "0.75x" of the baseline's.
         throughput: Least images/s: "400 images/s", or "1.25x" of the baseline's.
         phase: What both are said of.
-        batch_size: At which; the recipe's unless said.
+        batch_size: Images per step of the device, at which; the recipe's unless said.
     """
 
     memory: str | None = None

@@ -34,8 +34,8 @@ def pattern(arch: Arch, image_shape: tuple[int, int, int]) -> Pattern:
     return stage_tokens(arch, image_shape)
 
 
-class Conditions(Record, frozen=True, kw_only=True):
-    """What the step of a study's archs depends on, the arch and the machine aside.
+class Conditions(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """What the step of a study's archs depends on, the arch and the machine aside; what came later has a default, which no digest holds.
 
     Attributes:
         space: Name of the space, or "listed".
@@ -44,6 +44,8 @@ class Conditions(Record, frozen=True, kw_only=True):
         backend: Empty where it is not known.
         image_shape: (height, width, channels).
         clip: Whether the gradient's norm is clipped.
+        ema: Whether the weights are averaged.
+        accumulate: Steps of the device in an optimizer step.
     """
 
     space: str
@@ -59,6 +61,8 @@ class Conditions(Record, frozen=True, kw_only=True):
     dropout: float
     stochastic_depth: float
     clip: bool
+    ema: bool = False
+    accumulate: int = 1
 
     @classmethod
     def of(cls, study: Study, backend: str = "") -> "Conditions":
@@ -78,6 +82,8 @@ class Conditions(Record, frozen=True, kw_only=True):
             dropout=recipe.dropout,
             stochastic_depth=recipe.stochastic_depth,
             clip=recipe.clip_norm is not None,
+            ema=recipe.ema is not None,
+            accumulate=recipe.accumulate,
         )
 
     @property
@@ -96,6 +102,8 @@ class Conditions(Record, frozen=True, kw_only=True):
             dtype=self.dtype,
             phase=phase or self.phase,
             optimizer=self.optimizer,
+            ema=self.ema,
+            accumulates=self.accumulate > 1,
             attention=attention or habits["attention"],
             hidden=habits["hidden"],
             outputs=habits["outputs"],

@@ -67,7 +67,7 @@ HABITS: dict[str, Habits] = {
 """By backend, as its CPU meter shows them."""
 
 FLOAT32 = 4
-"""Bytes of a weight, a gradient, a moment, and an element of the last norm and of the logits, whatever the dtype policy."""
+"""Bytes of a weight, a gradient, what an optimizer keeps, and an element of the last norm and of the logits, whatever the dtype policy."""
 
 
 KEPT: dict[Phase, int] = {"training": 1, "inference": 0}
@@ -131,6 +131,8 @@ class Cost(Record, frozen=True, kw_only=True):
         dtype: Keras's dtype policy.
         phase: "training" or "inference".
         optimizer: "adamw" or "sgd" (with momentum); inference has none.
+        ema: Whether the optimizer keeps an average of the weights.
+        accumulates: Whether it keeps the sum of gradients of several steps.
     """
 
     items: tuple[Item, ...]
@@ -138,6 +140,8 @@ class Cost(Record, frozen=True, kw_only=True):
     dtype: DType
     phase: Phase
     optimizer: Optimizer
+    ema: bool = False
+    accumulates: bool = False
 
     @property
     def num_params(self) -> int:
@@ -171,7 +175,7 @@ class Cost(Record, frozen=True, kw_only=True):
 
     @property
     def weight_memory(self) -> int:
-        """Bytes that do not grow with the batch: weights, and in training their gradients, the optimizer's moments and narrower copies."""
+        """Bytes that do not grow with the batch: weights, and in training their gradients, what the optimizer keeps and narrower copies."""
         return self.weight_bytes * self.num_params
 
     @property
@@ -179,7 +183,8 @@ class Cost(Record, frozen=True, kw_only=True):
         """Bytes of `weight_memory` per parameter."""
         if self.phase == "inference":
             return FLOAT32
-        return (2 + MOMENTS[self.optimizer]) * FLOAT32 + WIDTHS[self.dtype].cast
+        slots = MOMENTS[self.optimizer] + self.ema + self.accumulates
+        return (2 + slots) * FLOAT32 + WIDTHS[self.dtype].cast
 
     @property
     def activation_memory(self) -> int:
@@ -205,6 +210,8 @@ def predict(
     dtype: DType = "float32",
     phase: Phase = "training",
     optimizer: Optimizer = "adamw",
+    ema: bool = False,
+    accumulates: bool = False,
     attention: Attention = "kept",
     hidden: int = 2,
     outputs: Outputs = "freed",
@@ -220,6 +227,8 @@ def predict(
         dtype: Keras's dtype policy.
         phase: "training" or "inference".
         optimizer: "adamw" or "sgd" (with momentum); inference takes no notice.
+        ema: Whether the optimizer keeps an average of the weights; inference takes no notice.
+        accumulates: Whether it keeps the sum of gradients of several steps; inference takes no notice.
         attention: "kept", or "fused" where one kernel computes attention and keeps no scores, as PyTorch's does and cuDNN's.
         hidden: Numbers kept of each hidden unit: before and after the activation, and more where that is made of several operations.
         outputs: Of the blocks, in inference: "freed", or "held" to its end. `HABITS` has all three by backend.
@@ -258,7 +267,7 @@ def predict(
         stay = HELD[outputs] * widths.plain
         patches = 3 * stay * tokens[0] * arch.stages[0].width  # as they come, with the class token, with positions
         items = _at_the_peak(items, patches, [stay * stage.depth * n * stage.width for n, stage in zip(tokens, arch.stages, strict=True)])
-    return Cost(items=tuple(items), batch_size=batch_size, dtype=dtype, phase=phase, optimizer=optimizer)
+    return Cost(items=tuple(items), batch_size=batch_size, dtype=dtype, phase=phase, optimizer=optimizer, ema=ema, accumulates=accumulates)
 
 
 def _refuse(arguments: Mapping[str, str]) -> NoReturn:

@@ -22,7 +22,7 @@ from fvsearch.space import Param, Params, Space
 from fvsearch.study import LEARNED, Proposer, Study
 from fvsearch.training.batches import evaluation_batch_size
 from fvsearch.training.device import set_up_device
-from fvsearch.training.fit import compile_model, recipe_model
+from fvsearch.training.fit import compile_model, judging, recipe_model
 from fvsearch.training.recipe import make_schedule
 from fvsearch.training.run import Run
 from fvsearch.training.segment import derive_seed
@@ -112,7 +112,8 @@ class FunnelHyperModel(keras_tuner.HyperModel):
         """Train as Keras's `fit`, on the study's training split and scored on its validation split unless images are given.
 
         Batch size and epochs are the recipe's unless given. A training that goes on from another's weights (Hyperband) goes on with its
-        learning rate: the schedule spans the recipe's epochs, so Hyperband's `max_epochs` should be those.
+        learning rate: the schedule spans the recipe's epochs, so Hyperband's `max_epochs` should be those. Where the recipe keeps an
+        average of the weights, that is what is scored.
 
         Args:
             hp: Of the trial.
@@ -123,10 +124,12 @@ class FunnelHyperModel(keras_tuner.HyperModel):
         if not args and "x" not in kwargs:
             kwargs |= {"x": splits.train.images, "y": splits.train.labels}
             kwargs.setdefault("validation_data", tuple(splits.validation))
-            kwargs.setdefault("validation_batch_size", evaluation_batch_size(len(splits.validation.labels), recipe.batch_size))
+            kwargs.setdefault("validation_batch_size", evaluation_batch_size(len(splits.validation.labels), recipe.step_batch_size))
         if hasattr(args[0] if args else kwargs["x"], "shape"):
-            kwargs.setdefault("batch_size", recipe.batch_size)
+            kwargs.setdefault("batch_size", recipe.step_batch_size)
         kwargs.setdefault("epochs", recipe.epochs)
+        if average := judging(recipe):
+            kwargs["callbacks"] = [*average, *(kwargs.get("callbacks") or ())]
         if done := kwargs.get("initial_epoch", 0):
             model.optimizer.learning_rate = Later(make_schedule(recipe, self._steps), done * self._steps)
         return model.fit(*args, **kwargs)
@@ -205,7 +208,7 @@ class FunnelHyperModel(keras_tuner.HyperModel):
 
     @property
     def _steps(self) -> int:
-        """Optimizer steps in an epoch of Keras's `fit`, which trains on the last, smaller batch too."""
+        """Optimizer steps in an epoch of Keras's `fit`, which trains on the last, smaller batch too, one begun at its end counted in."""
         return math.ceil(len(self._splits.train.labels) / self.study.recipe.batch_size)
 
 

@@ -138,7 +138,7 @@ class _Measuring:
 
     Attributes:
         found: By arch.
-        reference: The reference's seconds a step, of all groups.
+        reference: The reference's seconds a turn, of all groups.
     """
 
     def __init__(self, request: MeasureRequest, clock: Clock, on_measured: OnMeasured, on_activity: OnActivity) -> None:
@@ -171,9 +171,14 @@ class _Measuring:
             ready = {0: ready[0]}
             gc.collect()
 
-    def throughput(self, step_seconds: list[float]) -> Interval:
-        """Images/s."""
-        return median_interval([self.request.batch_size / step for step in step_seconds])
+    def throughput(self, seconds: list[float]) -> Interval:
+        """Images/s.
+
+        Args:
+            seconds: Of a runner's turn.
+        """
+        images = self.request.batch_size * _steps_per_turn(self.request)
+        return median_interval([images / turn for turn in seconds])
 
     def _ready(self, index: int) -> _Ready:
         """An arch's steps, ready to run."""
@@ -226,6 +231,8 @@ def _resident_bytes(request: MeasureRequest, arch: Arch) -> int:
         dtype=request.recipe.dtype,
         phase=request.phase,
         optimizer=request.recipe.optimizer,
+        ema=request.recipe.ema is not None,
+        accumulates=request.recipe.accumulate > 1,
     ).weight_memory
 
 
@@ -239,9 +246,19 @@ def _make_runner(request: MeasureRequest, arch: Arch, clock: Clock) -> tuple[Run
     with clock.time("compile"):
         memory = step_memory(model, request.image_shape, request.batch_size, request.phase)
         batch = synthetic_batch(request.image_shape, request.num_classes, request.batch_size, request.seed)
-        runner = meter().make_runner(model, batch, request.phase)
+        run_steps = meter().make_runner(model, batch, request.phase)
+        turn = _steps_per_turn(request)
+
+        def runner(turns: int) -> None:
+            run_steps(turns * turn)
+
         runner(1)
     return runner, memory
+
+
+def _steps_per_turn(request: MeasureRequest) -> int:
+    """Steps of the device that make a whole: where gradients are accumulated, the optimizer's step comes after some, and takes longer."""
+    return request.recipe.accumulate if request.phase == "training" else 1
 
 
 def _build(request: MeasureRequest, arch: Arch) -> "keras.Model":

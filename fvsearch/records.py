@@ -38,7 +38,7 @@ def require_fraction(record: Record, *names: str) -> None:
     """
     for name in names:
         value = getattr(record, name)
-        if not 0 <= value < 1:
+        if value is not None and not 0 <= value < 1:
             raise ConfigError(f"`{name}` must be at least 0 and below 1, but got {value}")
 
 

@@ -257,8 +257,8 @@ class Study(Record, frozen=True, kw_only=True):
 
     @property
     def cost_batch_size(self) -> int:
-        """Images per step that costs are said of."""
-        return self.budget.batch_size or self.recipe.batch_size
+        """Images per step of the device that costs are said of."""
+        return self.budget.batch_size or self.recipe.step_batch_size
 
     def with_settings(self, **changes: Any) -> "Study":
         """A copy with other fields."""

@@ -33,7 +33,13 @@ def test_help_lists_what_works(tmp_path: Path) -> None:
 def test_list_names_what_ships(tmp_path: Path) -> None:
     lines = fvsearch("list", cwd=tmp_path).stdout.splitlines()
     named = {tuple(line.split()[:2]) for line in lines}
-    assert {("study", "quickstart"), ("space", "reinvestment"), ("arch", "vit-b16"), ("arch", "pixel-tiny")} <= named
+    assert {
+        ("study", "quickstart"),
+        ("space", "reinvestment"),
+        ("arch", "vit-b16"),
+        ("arch", "pixel-tiny"),
+        ("recipe", "pixel-cifar"),
+    } <= named
     assert len(lines) == len(named)
 
 

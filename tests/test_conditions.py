@@ -65,3 +65,19 @@ def test_prices_are_anchored_on_what_was_measured() -> None:
     assert found.total(found.scaled({"macs": 2.0, "constant": 5.0}, 1.25)) == pytest.approx(1.25)
     assert found.total(found.formula_memory(50e6)) == pytest.approx(50e6)
     assert found.formula_memory(1.0) == FORMULA_MEMORY, "less than the weights leaves nothing to scale"
+
+
+def test_conditions_of_before_are_found_again_and_what_came_later_tells() -> None:
+    """The digest names the files of calibrations."""
+    assert Conditions.of(STUDY, "jax").digest == "f61300fcc614"
+    averaged = Conditions.of(load_study("quickstart", ["recipe.ema=0.9"]), "jax")
+    in_parts = Conditions.of(load_study("quickstart", ["recipe.accumulate=4"]), "jax")
+    assert len({one.digest for one in (Conditions.of(STUDY, "jax"), averaged, in_parts)}) == 3
+    assert in_parts.batch_size == BATCH // 4
+
+
+def test_an_average_and_accumulated_gradients_are_each_another_number_of_each_parameter() -> None:
+    plain = items(POOLED)
+    for settings, slots in ((["recipe.ema=0.9"], 1), (["recipe.accumulate=4"], 1), (["recipe.ema=0.9", "recipe.accumulate=4"], 2)):
+        assert items(POOLED, "jax", *settings)["weights"] - plain["weights"] == slots * 4 * plain["num_params"]
+    assert items(POOLED, "jax", "recipe.ema=0.9", 'budget.phase="inference"')["weights"] == 4 * plain["num_params"]

@@ -236,6 +236,19 @@ def test_a_training_that_goes_on_goes_on_with_its_learning_rate() -> None:
     assert float(built.optimizer.learning_rate) == pytest.approx(float(make_schedule(recipe, 3)(9)))
 
 
+def test_what_is_scored_is_the_average_where_the_recipe_keeps_one() -> None:
+    model = hypermodel(recipe=Recipe(epochs=1, batch_size=12, accumulate=2, ema=0.9))
+    hp = declared(model)
+    built = model.build(hp)
+    history = model.fit(hp, built, verbose=0)
+    assert history.params["steps"] == 6
+    validation = load_search_splits(DATA).validation
+    raw = built.evaluate(*validation, verbose=0, return_dict=True)
+    built.optimizer.swap_average()
+    judged = built.evaluate(*validation, verbose=0, return_dict=True)
+    assert history.history["val_loss"][-1] == pytest.approx(judged["loss"], rel=1e-5) != raw["loss"]
+
+
 def test_a_later_schedule_survives_saving() -> None:
     schedule = Later(make_schedule(STUDY.recipe, 3), 2)
     restored = Later(keras.saving.deserialize_keras_object(schedule.get_config()["schedule"]), 2)

@@ -5,7 +5,8 @@ import pytest
 from fvsearch.arch import named_arch
 from fvsearch.errors import ConfigError
 from fvsearch.layout import parse_layout
-from fvsearch.library import load_arch, load_space, load_study, shipped
+from fvsearch.library import load_arch, load_recipe, load_space, load_study, shipped
+from fvsearch.recipe import Recipe
 from fvsearch.records import to_toml
 from fvsearch.study import Study
 
@@ -178,3 +179,85 @@ def test_archs_to_confirm_are_layouts() -> None:
     study = load_study("quickstart", ["confirm.archs=['B2(17, h32, m64, a2)']"])
     assert study.confirm is not None
     assert study.confirm.archs == (parse_layout("B2(17, h32, m64, a2)", patch_size=2, image_size=8),)
+
+
+RECIPES = {
+    "vit-pretrain": Recipe(epochs=300, batch_size=4096, accumulate=32, learning_rate=0.003, weight_decay=0.3, warmup_steps=10_000),
+    "vit-finetune": Recipe(
+        epochs=8, batch_size=512, optimizer="sgd", learning_rate=0.003, momentum=0.9, weight_decay=0.0, warmup_steps=0, clip_norm=1.0
+    ),
+    "pixel-cifar": Recipe(
+        epochs=2400,
+        batch_size=1024,
+        accumulate=8,
+        learning_rate=0.004,
+        beta_1=0.9,
+        beta_2=0.95,
+        weight_decay=0.3,
+        warmup_epochs=20,
+        dtype="mixed_bfloat16",
+    ),
+}
+"""The table of the sources' recipes."""
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_sources_recipes_are_their_table_s(name: str) -> None:
+    assert load_recipe(name) == RECIPES[name]
+
+
+@pytest.mark.parametrize("name", shipped("recipes"))
+def test_every_shipped_recipe_says_what_it_is_and_where_it_is_from(name: str) -> None:
+    header = shipped("recipes")[name].read_text().partition("\n\n")[0]
+    assert header.startswith(f"# {name}: ") and "\n# Source " in header
+    assert load_recipe(name).epochs > 0
+
+
+def test_fine_tuning_is_as_many_steps_as_the_report_s() -> None:
+    recipe = load_recipe("vit-finetune")
+    assert recipe.epochs * (1_281_167 // recipe.batch_size) == 20_016
+
+
+def test_a_study_names_its_recipe_or_says_what_differs_from_it(tmp_path: Path) -> None:
+    text = shipped("studies")["quickstart"].read_text()
+    named = load_study("quickstart")
+    assert named.recipe == load_recipe("digits")
+    (tmp_path / "study.toml").write_text(
+        text.replace('recipe = "digits"\n', "") + '\n[recipe]\nbase = "digits"\nepochs = 7\nwarmup_steps = 3\n'
+    )
+    changed = load_study(str(tmp_path / "study.toml"), ["recipe.dropout=0.2"]).recipe
+    assert (changed.epochs, changed.warmup_steps, changed.warmup_epochs, changed.dropout) == (7, 3, None, 0.2)
+    assert (changed.learning_rate, changed.weight_decay) == (0.01, 1.0)
+
+
+def test_a_recipe_may_be_a_file_beside_the_study(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text("epochs = 3\n")
+    (tmp_path / "study.toml").write_text(shipped("studies")["quickstart"].read_text().replace('"digits"', '"mine.toml"', 1))
+    assert load_study(str(tmp_path / "study.toml")).recipe == Recipe(epochs=3)
+    (tmp_path / "mine.toml").write_text("epoch = 3\n")
+    with pytest.raises(ConfigError, match=r"unknown key `epoch` \(did you mean 'epochs'\?\) in .*mine\.toml"):
+        load_study(str(tmp_path / "study.toml"))
+
+
+def test_settings_go_on_top_of_a_named_recipe() -> None:
+    assert load_study("quickstart", ["recipe.epochs=5"]).recipe.epochs == 5
+    other = load_study("quickstart", ["recipe.epochs=6", "recipe=vit-finetune", "recipe.batch_size=32"]).recipe
+    assert (other.optimizer, other.epochs, other.batch_size) == ("sgd", 8, 32)
+    based = load_study("quickstart", ["recipe.base=vit-finetune", "recipe.warmup_epochs=2"]).recipe
+    assert (based.optimizer, based.warmup_epochs, based.warmup_steps) == ("sgd", 2, None)
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        (["recipe=vit-pretrian"], "no recipe 'vit-pretrian' (did you mean 'vit-pretrain'?); give a name of `fvsearch list recipes`"),
+        (["recipe.base=5"], "`base` must be a recipe's name or path, but got 5 at recipe in"),
+        (["recipe=5"], "expected `object`, got `int`, but the value is 5 at recipe in"),
+        (["recipe.warmup_steps=3", "recipe.warmup_epochs=2", "recipe.ema=2.0"], "`ema` must be at least 0 and below 1, but got 2.0"),
+        (["recipe={epochs=9, warmup_steps=3, warmup_epochs=2}"], "`warmup_epochs` and `warmup_steps` say the same thing"),
+    ],
+)
+def test_a_bad_recipe_is_one_sentence(settings: list[str], sentence: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_study("quickstart", settings)
+    assert sentence in str(caught.value)

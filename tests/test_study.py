@@ -102,3 +102,4 @@ def test_a_budget_knows_the_limits_that_are_set() -> None:
 def test_costs_are_said_at_the_recipes_batch_unless_the_budget_says() -> None:
     assert changed().cost_batch_size == changed().recipe.batch_size
     assert changed(budget__batch_size=7).cost_batch_size == 7
+    assert changed(recipe__accumulate=4).cost_batch_size == changed().recipe.batch_size // 4

@@ -8,11 +8,11 @@ from fvsearch.cli.common import echo_json, print_renderable, step_options
 
 
 @click.command("list")
-@click.argument("kind", type=click.Choice(["spaces", "studies", "archs"]), required=False)
+@click.argument("kind", type=click.Choice(["spaces", "studies", "recipes", "archs"]), required=False)
 def list_(kind: str | None) -> None:
-    """List the spaces, studies and archs that ship, one line each."""
+    """List the spaces, studies, recipes and archs that ship, one line each."""
     from fvsearch.arch import NAMED_ARCHS
-    from fvsearch.library import load_space, load_study, load_transfer, shipped
+    from fvsearch.library import load_recipe, load_space, load_study, load_transfer, shipped
     from fvsearch.units import show_count
 
     if kind in (None, "studies"):
@@ -26,6 +26,13 @@ def list_(kind: str | None) -> None:
         for name in shipped("spaces"):
             space = load_space(name)
             click.echo(f"space  {name:<14} {space.description} ({show_count(space.size())} archs)")
+    if kind in (None, "recipes"):
+        for name in shipped("recipes"):
+            recipe = load_recipe(name)
+            click.echo(
+                f"recipe {name:<14} {recipe.optimizer}, learning rate {recipe.learning_rate:g}, weight decay {recipe.weight_decay:g}, "
+                f"{recipe.epochs:,} epochs, batch {recipe.batch_size:,}"
+            )
     if kind in (None, "archs"):
         for name, arch in NAMED_ARCHS.items():
             stage = arch.stages[0]

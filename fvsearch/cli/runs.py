@@ -13,10 +13,9 @@ from fvsearch.cli.common import backend_option, set_backend
 @backend_option
 def train(run_file: Path, out: Path | None, backend: str | None) -> None:
     """Train an exported run to its end: model.keras, metrics, and the test split's score, read once."""
-    from fvsearch.records import from_toml
-    from fvsearch.training.run import Run
+    from fvsearch.training.run import load_run
 
-    run = from_toml(run_file, Run)
+    run = load_run(run_file)
     set_backend(backend)
     from fvsearch.progress import watch_training
     from fvsearch.training.run import train_run

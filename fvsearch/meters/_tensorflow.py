@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from fvsearch.budgets import Phase
-from fvsearch.meters.backend import Batch, model_variables
+from fvsearch.meters.backend import Batch, model_variables, steps_per_update
 from fvsearch.meters.liveness import peak_bytes
 from fvsearch.meters.measured import StepMemory
 from fvsearch.meters.rounds import Runner
@@ -44,18 +44,29 @@ def make_runner(model: keras.Model, batch: Batch, phase: Phase) -> Runner:
 def _graph_step_memory(model: keras.Model, batch: Batch, phase: Phase) -> StepMemory:
     """Tensors alive at the peak of the step's graph, on top of variables and batch."""
     graph = GRAPHS[phase](model, tuple(tf.TensorSpec(array.shape, array.dtype) for array in batch))
-    alive = peak_bytes(graph.get_operations(), graph.outputs)
+    alive = peak_bytes(graph.get_operations(), graph.outputs, _branch_bytes)
     return StepMemory(bytes=alive + _resident_bytes(model, batch, phase), source="tensorflow: tensors alive in the step's graph")
+
+
+def _branch_bytes(operation: Any) -> int:
+    """What a condition needs inside, in the branch that needs more: where gradients accumulate, the optimizer's step is such a branch."""
+    if operation.type not in ("If", "StatelessIf"):
+        return 0
+    names = [operation.get_attr(f"{branch}_branch").name for branch in ("then", "else")]
+    graphs = [operation.graph._get_function(name).graph for name in names]
+    return max(peak_bytes(graph.get_operations(), graph.outputs, _branch_bytes) for graph in graphs)
 
 
 def _allocator_step_memory(model: keras.Model, batch: Batch, phase: Phase) -> StepMemory:
     """The allocator's peak in a real step, less what it held before that is not of this model."""
-    step = STEPS[phase](model, tuple(map(tf.constant, batch)))
+    step, turn = STEPS[phase](model, tuple(map(tf.constant, batch))), range(steps_per_update(model, phase))
     with _kept(model, phase):
         step()  # The first one compiles.
         others = _allocated("current") - _resident_bytes(model, batch, phase)
         tf.config.experimental.reset_memory_stats("GPU:0")
-        np.asarray(tf.nest.flatten(step())[0])
+        for _ in turn:
+            outputs = step()
+        np.asarray(tf.nest.flatten(outputs)[0])
         peak = _allocated("peak")
     return StepMemory(bytes=peak - others, source="tensorflow: GPU allocator's peak over a real step")
 

@@ -17,7 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from fvsearch.budgets import Phase
-from fvsearch.meters.backend import Batch, model_variables
+from fvsearch.meters.backend import Batch, model_variables, steps_per_update
 from fvsearch.meters.measured import StepMemory
 from fvsearch.meters.rounds import Runner
 
@@ -101,7 +101,9 @@ class _FakeStep(LiveStorages):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run the operation and watch what it makes."""
         if func is torch.ops.aten._local_scalar_dense.default:
-            return 0  # A fake tensor has no value to read; a step reads none but the seeds of its drops.
+            # A fake tensor has no value to read. A step reads the seeds of its drops, which may be any, and whether gradients that were
+            # accumulated are to be applied: they are, for that needs the most.
+            return 1
         return super().__torch_dispatch__(func, types, args, kwargs)
 
 
@@ -124,14 +126,16 @@ def _fake_step_memory(model: keras.Model, batch: Batch, phase: Phase) -> StepMem
 def _cuda_step_memory(model: keras.Model, batch: Batch, phase: Phase) -> StepMemory:
     """The allocator's peak in a real step, less what it held before that is not of this model."""
     data = tuple(keras.ops.convert_to_tensor(array) for array in batch)
-    step = STEPS[phase](model, data)
+    step, turn = STEPS[phase](model, data), range(steps_per_update(model, phase))
     with _kept(model, phase), _mode(model, phase):
-        step()  # The first one makes workspaces that stay.
+        for _ in turn:
+            step()  # The first one makes workspaces that stay.
         torch.cuda.synchronize()
         own = sum(tensor.untyped_storage().nbytes() for tensor in (*data, *_tensors(model, phase)))
         others = torch.cuda.memory_allocated() - own
         torch.cuda.reset_peak_memory_stats()
-        step()
+        for _ in turn:
+            step()
         torch.cuda.synchronize()
         peak = torch.cuda.max_memory_allocated()
     return StepMemory(bytes=peak - others, source="torch: CUDA allocator's peak over a real step")

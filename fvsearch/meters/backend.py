@@ -34,3 +34,8 @@ def model_variables(model: keras.Model, phase: Phase) -> list[keras.Variable]:
     if phase == "training":
         found += [*model.metrics_variables, *model.optimizer.variables]
     return list({id(variable): variable for variable in found}.values())
+
+
+def steps_per_update(model: keras.Model, phase: Phase) -> int:
+    """Steps of the device until the optimizer has made one of its own, which needs the most: more than one where gradients accumulate."""
+    return (model.optimizer.gradient_accumulation_steps or 1) if phase == "training" else 1

@@ -1,7 +1,7 @@
 """Peak memory of a dataflow graph: every tensor lives from the operation that makes it to the last that reads it."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 SHARING = {"ExpandDims", "Identity", "IdentityN", "PreventGradient", "Reshape", "Snapshot", "Squeeze", "StopGradient"}
@@ -19,7 +19,7 @@ class Operation(Protocol):
     outputs: Sequence[Any]
 
 
-def peak_bytes(operations: Iterable[Operation], kept: Iterable[Any] = ()) -> int:
+def peak_bytes(operations: Iterable[Operation], kept: Iterable[Any] = (), inside: Callable[[Operation], int] = lambda operation: 0) -> int:
     """The most bytes alive at once, run in the order given; what is resident before the step is left out.
 
     No buffer is reused for an output in place, and tensors of unknown shape count nothing.
@@ -27,6 +27,7 @@ def peak_bytes(operations: Iterable[Operation], kept: Iterable[Any] = ()) -> int
     Args:
         operations: In an order in which they can run, as a graph lists them.
         kept: Tensors that live to the end.
+        inside: Bytes that an operation needs while it runs, its inputs and outputs aside.
     """
     operations = list(operations)
     reads = Counter(tensor.name for operation in operations for tensor in operation.inputs)
@@ -46,7 +47,7 @@ def peak_bytes(operations: Iterable[Operation], kept: Iterable[Any] = ()) -> int
                 readers[buffer] = 0
                 alive += sizes[buffer]
             readers[buffer] += reads[tensor.name]
-        peak = max(peak, alive)
+        peak = max(peak, alive + inside(operation))
         for buffer in read:
             readers[buffer] -= 1
         for buffer in {*read, *(buffers[tensor.name] for tensor in operation.outputs)}:

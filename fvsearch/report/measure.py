@@ -114,6 +114,8 @@ def _predicted(request: MeasureRequest, arch: Arch, habits: Habits = COMMON) -> 
         dtype=request.recipe.dtype,
         phase=request.phase,
         optimizer=request.recipe.optimizer,
+        ema=request.recipe.ema is not None,
+        accumulates=request.recipe.accumulate > 1,
         **habits,
     )
 

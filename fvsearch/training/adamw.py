@@ -10,11 +10,12 @@ import keras
 from keras import ops
 
 from fvsearch.models.initial import Filled
+from fvsearch.training.steps import ByOptimizerStep, by_optimizer_step
 
 Tensor = Any
 
 
-class OncePerStep(keras.optimizers.AdamW):
+class OncePerStep(ByOptimizerStep, keras.optimizers.AdamW):
     """AdamW whose scalars are computed once a step; its variables and, to a rounding, its updates are those of Keras's own."""
 
     def add_variable_from_reference(self, reference_variable: Any, name: str | None = None, initializer: Any = "zeros") -> keras.Variable:
@@ -81,14 +82,11 @@ class FusedOnTensorFlow(OncePerStep):
         tf.raw_ops.ResourceApplyAdam(var=variable.handle, m=momentum, v=velocity, grad=ops.cast(gradient, variable.dtype), **scalars)
 
 
-ADAMW: dict[str, type[keras.optimizers.AdamW]] = {
-    "jax": OncePerStep,
-    "tensorflow": FusedOnTensorFlow,
-    "torch": keras.optimizers.AdamW,  # traces nothing, and Keras updates all variables in one call there
-}
-"""By backend."""
+OURS: dict[str, type[keras.optimizers.AdamW]] = {"jax": OncePerStep, "tensorflow": FusedOnTensorFlow}
+"""By backend; PyTorch traces nothing, and Keras updates all variables in one call there."""
 
 
 def adamw(**settings: Any) -> keras.optimizers.AdamW:
     """The backend's AdamW, with these of Keras's settings."""
-    return ADAMW[keras.backend.backend()](**settings, name="adamw")
+    kind = OURS.get(keras.backend.backend()) or by_optimizer_step(keras.optimizers.AdamW)
+    return kind(**settings, name="adamw")

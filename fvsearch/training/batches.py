@@ -32,18 +32,18 @@ class TrainingBatches:
         num_classes: Of the labels.
 
     Attributes:
-        steps: Whole batches in an epoch.
+        steps: Of the device in an epoch: whole batches, each in as many parts as gradients are accumulated of.
     """
 
     def __init__(self, images: ArrayImages | Images, recipe: Recipe, seed: int, num_classes: int) -> None:
         self._images, self._recipe, self._seed = images, recipe, seed
         self._augment = Augmenter(recipe.augmentation, num_classes)
-        self.steps = len(images) // recipe.batch_size
+        self.steps = len(images) // recipe.batch_size * recipe.accumulate
 
     def __call__(self, index: int) -> Batch:
         """The batch at an index."""
         epoch, step = divmod(index, self.steps)
-        size, crop = self._recipe.batch_size, self._recipe.augmentation.crop
+        size, crop = self._recipe.step_batch_size, self._recipe.augmentation.crop
         indices = _order(self._seed, epoch, len(self._images))[step * size : (step + 1) * size]
         # From 1: the seeds (s, e) and (s, e, 0) give the same numbers, and (s, e) is the order's.
         random = np.random.default_rng((self._seed, epoch, step + 1))

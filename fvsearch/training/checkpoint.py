@@ -4,13 +4,16 @@ import io
 import zipfile
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
 from fvsearch.files import write_atomically
+
+if TYPE_CHECKING:
+    from fvsearch.training.steps import ByOptimizerStep
 
 Array = NDArray[Any]
 
@@ -67,6 +70,19 @@ class Checkpoint:
         """
         variables = _weights(model)
         _assign(variables, self.arrays[: len(variables)])
+
+    def restore_average(self, model: keras.Model, optimizer: "ByOptimizerStep") -> None:
+        """Put the average of the weights into a model of the same arch, which need not be compiled.
+
+        Args:
+            model: Whose weights are set.
+            optimizer: Of the recipe, over the model's trainable variables; its state is the checkpoint's afterwards, but for the average.
+
+        Raises:
+            ValueError: The checkpoint is of another model or recipe; the model is left as it was.
+        """
+        _assign([*_weights(model), *optimizer.variables], self.arrays)
+        optimizer.swap_average()
 
 
 def _weights(model: keras.Model) -> list[keras.Variable]:

@@ -58,14 +58,14 @@ class WholeArrays:
     pace = None
 
     def __init__(self, train: ArrayPair, recipe: Recipe, seed: int) -> None:
-        self._train, self._batch_size, self._seed = train, recipe.batch_size, seed
+        self._train, self._recipe, self._seed = train, recipe, seed
         self.callbacks: list[keras.callbacks.Callback] = []
 
     def epoch(self, epoch: int) -> Arguments:
         """Of `fit`, for the epoch; the last, smaller batch is left out."""
         num_images = len(self._train.labels)
-        order = epoch_order(self._seed, epoch, num_images)[: num_images // self._batch_size * self._batch_size]
-        return {"x": self._train.images[order], "y": self._train.labels[order], "batch_size": self._batch_size}
+        order = epoch_order(self._seed, epoch, num_images)[: num_images // self._recipe.batch_size * self._recipe.batch_size]
+        return {"x": self._train.images[order], "y": self._train.labels[order], "batch_size": self._recipe.step_batch_size}
 
 
 class MadeAhead:
@@ -114,8 +114,8 @@ def feeding(model: keras.Model, train: Split, recipe: Recipe, seed: int, epochs:
         yield WholeArrays(train, recipe, seed)
         return
     batches = TrainingBatches(as_images(train), recipe, seed, model.output_shape[-1])
-    size = batch_bytes(model, recipe.batch_size)
-    pace = Pace(recipe.batch_size)
+    size = batch_bytes(model, recipe.step_batch_size)
+    pace = Pace(recipe.step_batch_size)
     if epochs.start == 0:
         with Stream(batches, range(batches.steps), size) as stream:
             pace.measure_alone(stream.take(batches.steps))

@@ -8,12 +8,15 @@ from fvsearch.data import load_test
 from fvsearch.errors import TrainingError
 from fvsearch.training.checkpoint import read_checkpoint
 from fvsearch.training.fit import compile_for_evaluation, evaluate
+from fvsearch.training.recipe import make_optimizer
 from fvsearch.training.segment import Segment
 from fvsearch.training.work import bare_model
 
 
 def trained_model(segment: Segment) -> keras.Model:
-    """The model with the weights of the segment's checkpoint; not compiled, so a file of it holds no optimizer state.
+    """The model with the weights of the segment's checkpoint, or their average where the recipe keeps one.
+
+    It is not compiled, so a file of it holds no optimizer state.
 
     Raises:
         TrainingError: The checkpoint is gone or broken.
@@ -23,7 +26,10 @@ def trained_model(segment: Segment) -> keras.Model:
         checkpoint = read_checkpoint(Path(segment.folder) / "checkpoint.npz")
         if checkpoint is None:
             raise ValueError("there is none")
-        checkpoint.restore_weights(model)
+        if segment.recipe.ema is None:
+            checkpoint.restore_weights(model)
+        else:
+            checkpoint.restore_average(model, make_optimizer(segment.recipe, 1, model.trainable_variables))
     except ValueError as error:
         raise TrainingError(f"the checkpoint in {segment.folder} cannot be used: {error}; the same command trains again") from None
     return model
@@ -35,4 +41,4 @@ def score_on_test(model: keras.Model, segment: Segment) -> dict[str, float] | No
     if test is None:
         return None
     compile_for_evaluation(model)
-    return {**evaluate(model, test, segment.recipe.batch_size), "images": len(test.labels)}
+    return {**evaluate(model, test, segment.recipe.step_batch_size), "images": len(test.labels)}

@@ -2,6 +2,7 @@
 
 One call an epoch, on images in that epoch's order, is what makes a resumed training bit for bit the unbroken one: nothing but variables
 crosses an epoch's end. The last, smaller batch of an epoch is left out (other images each time), so a step has one shape and compiles once.
+A recipe's `accumulate` steps of the device make an optimizer step; an epoch has whole optimizer steps.
 """
 
 import math
@@ -18,8 +19,10 @@ from fvsearch.models import build_model
 from fvsearch.recipe import Recipe
 from fvsearch.study import Data
 from fvsearch.training.feeding import Split, as_validation, feeding, scoring
+from fvsearch.training.loss import ENTROPY, CrossEntropy, Top1, TopK, cross_entropy
 from fvsearch.training.metrics import EpochMetrics, InputPace
 from fvsearch.training.recipe import make_optimizer
+from fvsearch.training.steps import JudgedByAverage
 
 CHECK_EVERY = 50
 """Steps between two looks at the loss: a look waits for the device."""
@@ -41,71 +44,50 @@ def recipe_model(arch: Arch, data: Data, recipe: Recipe, seed: int) -> keras.Mod
 def compile_model(model: keras.Model, recipe: Recipe, steps_per_epoch: int) -> None:
     """Give a model the loss, metrics and optimizer that training, evaluation and meters share.
 
-    The loss is the mean cross-entropy of logits; metrics are top1 and top5 (of fewer classes, as many as there are). Labels are integers
-    (batch,), or shares of classes (batch, classes).
+    The loss is the mean cross-entropy of logits, with the recipe's label smoothing; metrics are top1 and top5 (of fewer classes, as many as
+    there are), and the cross-entropy without smoothing where the loss has some. Labels are integers (batch,) or shares (batch, classes).
 
     Args:
         model: Images to logits (batch, classes).
-        recipe: For the optimizer.
+        recipe: For optimizer and loss.
         steps_per_epoch: Optimizer steps in an epoch.
     """
-    _compile(model, make_optimizer(recipe, steps_per_epoch, model.trainable_variables))
+    _compile(model, make_optimizer(recipe, steps_per_epoch, model.trainable_variables), recipe.label_smoothing)
 
 
 def compile_for_evaluation(model: keras.Model) -> None:
-    """Give a trained model the same loss and metrics, and no optimizer."""
+    """Give a trained model the same loss, without smoothing, and metrics, and no optimizer."""
     _compile(model, None)
 
 
-def _compile(model: keras.Model, optimizer: keras.optimizers.Optimizer | None) -> None:
+def _compile(model: keras.Model, optimizer: keras.optimizers.Optimizer | None, label_smoothing: float = 0.0) -> None:
+    entropy = [keras.metrics.MeanMetricWrapper(cross_entropy, name=ENTROPY)] if label_smoothing else []
     model.compile(
         optimizer=optimizer,
-        loss=cross_entropy,
-        metrics=[Top1(name="top1"), TopK(min(5, model.output_shape[-1]), name="top5")],
+        loss=CrossEntropy(label_smoothing),
+        metrics=[Top1(name="top1"), TopK(min(5, model.output_shape[-1]), name="top5"), *entropy],
     )
 
 
-def cross_entropy(labels: Any, logits: Any) -> Any:
-    """Of each image, (batch,)."""
-    if are_shares(labels, logits):
-        return keras.losses.categorical_crossentropy(labels, logits, from_logits=True)
-    return keras.losses.sparse_categorical_crossentropy(labels, logits, from_logits=True)
-
-
-def are_shares(labels: Any, logits: Any) -> bool:
-    """Whether labels are shares of classes and not integers."""
-    return len(labels.shape) == 2 and labels.shape[-1] == logits.shape[-1]
-
-
-class Top1(keras.metrics.SparseCategoricalAccuracy):
-    """Share of images whose class, of shares the largest, has the largest logit."""
-
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        """Count a batch."""
-        return super().update_state(_largest(y_true, y_pred), y_pred, sample_weight)
-
-
-class TopK(keras.metrics.SparseTopKCategoricalAccuracy):
-    """The same, with one of the k largest logits."""
-
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        """Count a batch."""
-        return super().update_state(_largest(y_true, y_pred), y_pred, sample_weight)
-
-
-def _largest(labels: Any, logits: Any) -> Any:
-    return keras.ops.argmax(labels, axis=-1) if are_shares(labels, logits) else labels
+def judging(recipe: Recipe) -> list[keras.callbacks.Callback]:
+    """The callbacks by which evaluations within `fit` see the weights that the recipe's model is judged by."""
+    return [] if recipe.ema is None else [JudgedByAverage()]
 
 
 def steps_per_epoch(recipe: Recipe, num_images: int) -> int:
-    """Whole batches in the training split.
+    """Optimizer steps in an epoch: whole batches in the training split.
 
     Raises:
-        ConfigError: There is none.
+        ConfigError: There is none, or the warm-up is longer than the training.
     """
     steps = num_images // recipe.batch_size
     if steps == 0:
         raise ConfigError(f"`batch_size` must be at most the training split's {num_images} images, but got {recipe.batch_size} at recipe")
+    if recipe.warmup(steps) > recipe.epochs * steps:
+        raise ConfigError(
+            f"`warmup_steps` must be at most the training's {recipe.epochs * steps:,} steps, {recipe.epochs} epochs of {steps:,}, "
+            f"but got {recipe.warmup(steps):,} at recipe"
+        )
     return steps
 
 
@@ -116,7 +98,7 @@ def train_epochs(
 
     Args:
         model: As epoch `epochs.start` begins.
-        recipe: For epochs and batch size.
+        recipe: As the model was compiled for.
         splits: To train on, and to score on after each epoch.
         seed: Of the orders.
         epochs: Which to train, counted from 0.
@@ -131,14 +113,14 @@ def train_epochs(
         for epoch in epochs:
             watch.start()
             before = feed.waited
-            with scoring(model, validation, recipe.batch_size) as scored:
+            with scoring(model, validation, recipe.step_batch_size) as scored:
                 history = model.fit(
                     **feed.epoch(epoch),
                     shuffle=False,
                     initial_epoch=epoch,
                     epochs=epoch + 1,
                     **as_validation(scored),
-                    callbacks=[guard, watch, *feed.callbacks],
+                    callbacks=[guard, *judging(recipe), watch, *feed.callbacks],
                     verbose=0,
                 )
             logs = {name: float(values[-1]) for name, values in history.history.items()}
@@ -149,10 +131,10 @@ def train_epochs(
             yield EpochMetrics(
                 epoch=epoch,
                 seconds=watch.elapsed(),
-                loss=logs["val_loss"],
+                loss=logs.get(f"val_{ENTROPY}", logs["val_loss"]),
                 top1=logs["val_top1"],
                 top5=logs["val_top5"],
-                train_loss=logs["loss"],
+                train_loss=logs.get(ENTROPY, logs["loss"]),
                 train_top1=logs["top1"],
                 train_top5=logs["top5"],
                 waited=feed.waited - before,

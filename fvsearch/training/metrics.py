@@ -19,7 +19,8 @@ class EpochMetrics(Record, frozen=True, kw_only=True):
     Attributes:
         epoch: Counted from 0.
         seconds: Training and validation.
-        loss, top1, top5: Of the validation split, after the epoch; accuracies are shares of 1.
+        loss, top1, top5: Of the validation split, after the epoch, with the average of the weights where the recipe keeps one; accuracies
+            are shares of 1. Losses are cross-entropies without label smoothing, so that trainings and splits compare.
         train_loss, train_top1, train_top5: Of the training split, means over the epoch's steps, with dropout and before each update.
         waited: Seconds of them that steps waited for images; 0 where images are handed over whole.
     """

@@ -10,8 +10,9 @@ from fvsearch.arch import Arch
 from fvsearch.data import check_source
 from fvsearch.errors import ConfigError, RunError, TrainingError
 from fvsearch.files import locked_folder, replace_durably, write_atomically
+from fvsearch.library import resolve_recipe
 from fvsearch.recipe import Recipe
-from fvsearch.records import Record, require_at_least
+from fvsearch.records import Record, from_builtins, read_toml, require_at_least
 from fvsearch.study import Data, require_patches
 from fvsearch.training.metrics import EpochMetrics, InputPace
 from fvsearch.training.segment import OnEpoch, Segment, run_locked
@@ -43,6 +44,17 @@ class Run(Record, frozen=True, kw_only=True):
             raise ConfigError(f"`name` must be letters, digits, '.', '_' and '-', for it names a folder, but got {self.name!r}")
         require_patches(self.arch.patch_size, self.data)
         self.recipe.augmentation.require_colors(self.data.channels)
+
+
+def load_run(path: Path) -> Run:
+    """The run that a TOML file holds; its recipe may be named, or have a named one as `base`.
+
+    Raises:
+        ConfigError: The file cannot be read, names a recipe that there is not, or breaks a law.
+    """
+    content = read_toml(path)
+    resolve_recipe(content, path)
+    return from_builtins(content, Run, source=str(path))
 
 
 class Score(Record, frozen=True, kw_only=True):

@@ -47,7 +47,7 @@ class Segment(Record, frozen=True, kw_only=True):
         folder: Of the training, the same for all its segments.
         max_memory: Bytes; a step measured above them ends the training before its first epoch.
         phase: Of which the memory is said.
-        cost_batch_size: At which; the recipe's unless said.
+        cost_batch_size: Images per step of the device, at which; the recipe's unless said.
     """
 
     arch: Arch

@@ -99,7 +99,7 @@ class Work:
 
     def _measure(self, model: keras.Model) -> None:
         segment = self.segment
-        batch_size = segment.cost_batch_size or segment.recipe.batch_size
+        batch_size = segment.cost_batch_size or segment.recipe.step_batch_size
         memory = step_memory(model, segment.data.image_shape, batch_size, segment.phase)
         self.measured, self.memory_source = {"memory": float(memory.bytes)}, memory.source
 

@@ -77,3 +77,9 @@ def test_an_unknown_shape_counts_nothing() -> None:
 def test_a_tensor_read_twice_by_one_operation_dies_once() -> None:
     graph = [Operation("Mul", [], [A]), Operation("Mul", [A, A], [C]), Operation("Mul", [C], [B])]
     assert peak_bytes(graph) == 4 * (5 + 20)
+
+
+def test_what_an_operation_needs_inside_is_on_top_of_what_is_alive() -> None:
+    graph = [Operation("Mul", [], [A]), Operation("If", [A], [C]), Operation("Mul", [C], [B])]
+    needed = {"If": 4 * 100}
+    assert peak_bytes(graph, inside=lambda operation: needed.get(operation.type, 0)) == 4 * (10 + 5 + 100)

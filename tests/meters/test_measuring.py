@@ -1,6 +1,7 @@
 import pickle
 import subprocess
 import sys
+from collections.abc import Callable
 
 import keras
 import msgspec
@@ -130,3 +131,26 @@ def test_a_request_reads_back_from_json() -> None:
 def test_importing_the_request_loads_no_keras() -> None:
     code = "import sys, fvsearch.measuring; print({'keras', 'numpy', 'jax', 'torch', 'tensorflow'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
+
+
+def test_images_are_counted_over_whole_optimizer_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of four steps of the device the last is the dearest: a turn takes all four, in inference one."""
+    in_parts = msgspec.structs.replace(RECIPE, accumulate=4)
+    steps: list[int] = []
+
+    class Counting:
+        def make_runner(self, *arguments: object) -> object:
+            return steps.append
+
+    monkeypatch.setattr("fvsearch.meters.backend.meter", Counting)
+
+    def turn(runners: list[Callable[[int], None]], time_budget: float) -> list[list[float]]:
+        runners[0](3)
+        return [[0.5] * 6]
+
+    monkeypatch.setattr(measuring, "time_interleaved", turn)
+    for phase, parts in (("training", 4), ("inference", 1)):
+        asked = msgspec.structs.replace(request(SMALL, phase=phase), recipe=in_parts)
+        assert measure_throughputs(asked).throughput[0].median == 16 * parts / 0.5
+        assert steps == [parts, 3 * parts]
+        steps.clear()

@@ -12,6 +12,7 @@ RECIPES = {
     "drops": Recipe(epochs=2, batch_size=16, dropout=0.1, stochastic_depth=0.1),
     "clipped": Recipe(epochs=2, batch_size=16, clip_norm=1.0),
     "bfloat16": Recipe(epochs=2, batch_size=16, dtype="mixed_bfloat16"),
+    "in parts": Recipe(epochs=2, batch_size=16, accumulate=2, clip_norm=1.0, ema=0.9),
 }
 
 

@@ -79,6 +79,29 @@ def test_an_optimizer_s_moments_are_measured_as_predicted():
     assert found["adamw"] - found["sgd"] == pytest.approx(moment, rel=0.01)
 
 
+def test_what_else_an_optimizer_keeps_is_measured_as_predicted():
+    """An average of the weights, and accumulated gradients: each one number of each parameter. XLA's plan makes room for more, to choose
+    between the state before and after a step that may not count."""
+    found, counted = {}, {}
+    for settings in ({}, {"ema": 0.9}, {"accumulate": 2}):
+        model = compiled(metered_arch((1, 1), width=64), Recipe(epochs=2, batch_size=16, **settings))
+        name = "".join(settings)
+        found[name] = step_memory(model, METERED_SHAPE, 64, "training").bytes
+        counted[name] = predict(
+            metered_arch((1, 1), width=64),
+            image_shape=METERED_SHAPE,
+            num_classes=10,
+            batch_size=64,
+            ema="ema" in settings,
+            accumulates="accumulate" in settings,
+        ).weight_memory
+    slot = 4 * model.count_params()
+    assert counted["ema"] - counted[""] == counted["accumulate"] - counted[""] == slot
+    assert found["ema"] - found[""] == pytest.approx(slot, rel=0.01)
+    room = 2 * slot if keras.backend.backend() == "jax" else 1.01 * slot
+    assert 0.99 * slot < found["accumulate"] - found[""] < room
+
+
 def test_a_real_build_has_the_shapes_of_an_empty_one():
     real, empty = build_model(ARCH, image_shape=SHAPE, num_classes=7), shapes_only(ARCH, image_shape=SHAPE, num_classes=7)
     assert [weight.shape for weight in real.weights] == [weight.shape for weight in empty.weights]

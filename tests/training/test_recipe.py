@@ -36,6 +36,11 @@ def test_all_epochs_may_be_warm_up() -> None:
     assert [rate(recipe, step) for step in (0, 10, 19)] == pytest.approx([0.0, 0.1, 0.19])
 
 
+def test_a_warm_up_in_steps_and_a_constant_rate_after_it() -> None:
+    recipe = Recipe(epochs=10, learning_rate=0.2, warmup_steps=4, schedule="constant")
+    assert [rate(recipe, step) for step in (0, 1, 4, 50, 99)] == pytest.approx([0.0, 0.05, 0.2, 0.2, 0.2])
+
+
 @pytest.mark.parametrize("optimizer", get_args(Optimizer))
 def test_only_kernels_decay(optimizer: Optimizer, tmp_path: Path) -> None:
     """With no gradient, either optimizer moves a variable by its decay alone: by rate x decay of it."""

@@ -11,10 +11,12 @@ from trainings import DATA, EPOCHS, EXAMPLES, RECIPE, RUN
 
 from fvsearch.data import load, load_test
 from fvsearch.errors import ConfigError, RunError, TrainingError
+from fvsearch.library import load_recipe
 from fvsearch.records import from_toml, to_toml
 from fvsearch.study import Data
 from fvsearch.training import finish, work
-from fvsearch.training.run import Run, RunSummary, train_run
+from fvsearch.training.checkpoint import read_checkpoint
+from fvsearch.training.run import Run, RunSummary, load_run, train_run
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +45,35 @@ def test_a_run_is_a_toml_file(tmp_path: Path) -> None:
     assert from_toml(path, Run) == RUN
     with pytest.raises(ConfigError, match="`name` must be letters"):
         msgspec.structs.replace(RUN, name="a/b").__post_init__()
+
+
+def test_a_run_may_name_its_recipe_and_is_written_with_all_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "run.toml"
+    resolved = to_toml(RUN)
+    table = resolved[resolved.index("[recipe]") : resolved.index("[evidence]")]
+    path.write_text('recipe = "vit-finetune"\n' + resolved.replace(table, ""))
+    assert load_run(path) == msgspec.structs.replace(RUN, recipe=load_recipe("vit-finetune"))
+    path.write_text(resolved.replace(table, '[recipe]\nbase = "vit-finetune"\nepochs = 2\n\n'))
+    run = load_run(path)
+    assert run.recipe == msgspec.structs.replace(load_recipe("vit-finetune"), epochs=2)
+    path.write_text(to_toml(run))
+    assert from_toml(path, Run) == load_run(path) == run
+    path.write_text('recipe = "vit-finetun"\n' + resolved.replace(table, ""))
+    with pytest.raises(ConfigError, match=r"no recipe 'vit-finetun' \(did you mean 'vit-finetune'\?\); .* at recipe in .*run\.toml"):
+        load_run(path)
+
+
+def test_the_model_on_disk_holds_the_average_by_which_it_was_judged(tmp_path: Path) -> None:
+    run = msgspec.structs.replace(RUN, recipe=msgspec.structs.replace(RECIPE, epochs=2, ema=0.9, label_smoothing=0.2))
+    summary = train_run(run, tmp_path)
+    model = keras.saving.load_model(tmp_path / "model.keras")
+    validation = load(DATA).validation
+    logits = keras.ops.convert_to_numpy(model(validation.images)).astype("float64")
+    shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    assert summary.last.loss == pytest.approx(-np.log(shares[np.arange(len(shares)), validation.labels]).mean(), rel=1e-5)
+    assert summary.last.top1 == pytest.approx((logits.argmax(axis=1) == validation.labels).mean())
+    trained_on = read_checkpoint(tmp_path / "checkpoint.npz").arrays[0]
+    assert np.abs(keras.ops.convert_to_numpy(model.trainable_variables[0]) - trained_on).max() > 1e-4
 
 
 def test_the_model_on_disk_has_the_score_that_is_told(trained: tuple[Path, RunSummary]) -> None:

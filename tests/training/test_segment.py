@@ -146,6 +146,17 @@ def test_a_process_goes_on_with_the_model_it_has_in_hand_bit_for_bit(whole: Trai
     assert state(tmp_path) == state(whole[0])
 
 
+def test_batches_in_parts_and_an_average_are_resumed_bit_for_bit(tmp_path: Path) -> None:
+    recipe = msgspec.structs.replace(RECIPE, accumulate=2, ema=0.8, label_smoothing=0.1, epochs=3, warmup_epochs=None, warmup_steps=5)
+    whole = run_segment(segment_in(tmp_path / "whole", recipe=recipe, to_epoch=3))
+    run_segment(segment_in(tmp_path / "warm", recipe=recipe, to_epoch=1))
+    assert numbers(run_segment(segment_in(tmp_path / "warm", recipe=recipe, from_epoch=1, to_epoch=3))) == numbers(whole)
+    with pytest.raises(Killed):
+        run_segment(segment_in(tmp_path / "cold", recipe=recipe, to_epoch=3), kill_after(2))
+    assert numbers(run_segment(segment_in(tmp_path / "cold", recipe=recipe, to_epoch=3))) == numbers(whole)
+    assert state(tmp_path / "whole") == state(tmp_path / "warm") == state(tmp_path / "cold")
+
+
 def test_a_model_in_hand_is_no_use_where_its_folder_was_changed(whole: Training, tmp_path: Path) -> None:
     run_segment(segment_in(tmp_path, to_epoch=2))
     (tmp_path / "metrics.jsonl").unlink()
@@ -255,6 +266,9 @@ def test_a_folder_in_use_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_bad_input_is_an_error_and_no_result(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="`batch_size` must be at most the training split's 36 images, but got 64 at recipe"):
         run_segment(segment_in(tmp_path, recipe=msgspec.structs.replace(RECIPE, batch_size=64)))
+    too_long = msgspec.structs.replace(RECIPE, warmup_epochs=None, warmup_steps=17)
+    with pytest.raises(ConfigError, match="`warmup_steps` must be at most the training's 16 steps, 4 epochs of 4, but got 17 at recipe"):
+        run_segment(segment_in(tmp_path / "warm-up", recipe=too_long))
     with pytest.raises(ConfigError, match="from_epoch < to_epoch <= the recipe's epochs, but got from_epoch=2, to_epoch=2, epochs=4"):
         segment_in(tmp_path, from_epoch=2, to_epoch=2)
     with pytest.raises(ConfigError, match="`image_size` must divide by `patch_size`"):
