@@ -18,6 +18,7 @@ from fvsearch.errors import ConfigError, TrainingError
 from fvsearch.models import build_model
 from fvsearch.recipe import Recipe
 from fvsearch.study import Data
+from fvsearch.training.device import Devices
 from fvsearch.training.metrics import EpochMetrics
 from fvsearch.training.recipe import make_optimizer
 
@@ -88,7 +89,13 @@ def epoch_order(seed: int, epoch: int, num_images: int) -> "NDArray[np.int64]":
 
 
 def train_epochs(
-    model: keras.Model, recipe: Recipe, splits: SearchSplits, seed: int, epochs: range, watch: "Stopwatch"
+    model: keras.Model,
+    recipe: Recipe,
+    splits: SearchSplits,
+    seed: int,
+    epochs: range,
+    watch: "Stopwatch",
+    devices: Devices | None = None,
 ) -> Iterator[EpochMetrics]:
     """Train a compiled model, and yield each epoch's metrics when its variables stand.
 
@@ -99,17 +106,20 @@ def train_epochs(
         seed: Of the orders.
         epochs: Which to train, counted from 0.
         watch: Takes the time of compiling.
+        devices: That run the steps; one unless said.
 
     Raises:
         TrainingError: The loss is no longer finite.
     """
+    devices = devices or Devices()
     train, validation = splits
     taken = steps_per_epoch(recipe, len(train.labels)) * recipe.batch_size
     guard = LossGuard()
     for epoch in epochs:
         order = epoch_order(seed, epoch, len(train.labels))[:taken]
         watch.start()
-        history = model.fit(
+        history = devices.fit(
+            model,
             train.images[order],
             train.labels[order],
             batch_size=recipe.batch_size,

@@ -1,0 +1,59 @@
+"""TensorFlow: MirroredStrategy over the GPUs of one process, or over a CPU that is split into logical devices."""
+
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from fvsearch.training.device import Devices
+from fvsearch.training.distribute import Distribution, require_devices
+
+
+def find_devices(distribution: Distribution) -> Devices:
+    """The devices that a distribution means.
+
+    Raises:
+        ConfigError: There are fewer.
+    """
+    kind = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
+    if kind == "CPU" and distribution.devices is not None:
+        # Said too late, once TensorFlow has looked for its devices, it is an error: there are then those that there are.
+        with contextlib.suppress(RuntimeError):
+            parts = [tf.config.LogicalDeviceConfiguration()] * distribution.devices
+            tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], parts)
+    found = len(tf.config.list_logical_devices(kind))
+    count = require_devices(found, kind.lower(), distribution.devices, "tensorflow")
+    return MirroredDevices([f"{kind}:{index}" for index in range(count)])
+
+
+class MirroredDevices(Devices):
+    """Devices that each have a copy of every variable, and all do the same to it.
+
+    Args:
+        names: Of the devices, as TensorFlow has them: "CPU:0".
+    """
+
+    def __init__(self, names: list[str]) -> None:
+        self.count = len(names)
+        self._strategy = tf.distribute.MirroredStrategy(names)
+
+    def build(self, make: Callable[[], keras.Model]) -> keras.Model:
+        """The model, its variables mirrored; Keras's `fit` finds its strategy by itself."""
+        with self._strategy.scope():
+            model = make()
+        _sum_first(model.optimizer)
+        return model
+
+
+def _sum_first(optimizer: Any) -> None:
+    """Make an optimizer begin with the gradient of the whole batch: Keras's clips each device's part of it, and sums those."""
+    apply = optimizer.apply
+
+    def apply_sum(gradients: list[Any], variables: list[Any] | None = None) -> None:
+        context = tf.distribute.get_replica_context()
+        apply(context.all_reduce(tf.distribute.ReduceOp.SUM, list(gradients)), variables)
+
+    optimizer.apply = apply_sum
+    optimizer._all_reduce_sum_gradients = list

@@ -1,0 +1,72 @@
+"""A training of the digits on one device and on several; as a script, which a test runs, in a process that may yet split its CPU.
+
+`python -m distributed '[{"folder": "a", "devices": 4}]'` trains the job's run and prints what came of each.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import psutil
+
+from fvsearch.arch import Arch, Stage
+from fvsearch.recipe import Recipe
+from fvsearch.study import Data
+from fvsearch.training.distribute import Distribution
+from fvsearch.training.run import Run, train_run
+
+EPOCHS = 3
+
+# 342 images to validate on, in batches of 57 or, on JAX, less: no number of devices divides all of them.
+DATA = Data(source="digits", image_size=8, channels=1, num_classes=10, validation=0.19, train_share=0.4)
+STAGES = (
+    Stage(depth=1, width=16, mlp_dim=32, num_heads=2),
+    Stage(depth=1, width=32, mlp_dim=32, num_heads=4, pool_stride=2),
+)
+# The gradient is clipped at every step: each device's own, clipped before the sum, would be another.
+RECIPE = Recipe(epochs=EPOCHS, batch_size=64, learning_rate=0.01, clip_norm=0.3)
+RUN = Run(name="digits", arch=Arch(patch_size=2, stages=STAGES), data=DATA, recipe=RECIPE, seed=3)
+
+
+def interrupt_after(epochs: int | None) -> Any:
+    """What a training is told to do with an epoch: nothing, until the last of these ends as Ctrl-C would end it."""
+
+    def on_epoch(metrics: dict[str, float]) -> None:
+        if epochs is not None and metrics["epoch"] == epochs - 1:
+            raise KeyboardInterrupt
+
+    return on_epoch
+
+
+def curve(folder: Path) -> list[dict[str, float]]:
+    """All metrics of all epochs but the time they took."""
+    lines = (folder / "metrics.jsonl").read_text().splitlines()
+    return [{name: value for name, value in json.loads(line).items() if name != "seconds"} for line in lines]
+
+
+def train(folder: str, epochs: int | None = None, shared: Any = "data", devices: int | None = None, **recipe: Any) -> dict[str, Any]:
+    """Train, or go on, and say what came of it.
+
+    Args:
+        folder: Of the run.
+        epochs: After which the training is interrupted; none goes to the end.
+        shared, devices: How it is distributed; no devices is one.
+        recipe: Changes to it.
+    """
+    run = msgspec.structs.replace(RUN, recipe=msgspec.structs.replace(RECIPE, **recipe))
+    distribution = Distribution(shared=shared, devices=devices) if devices else None
+    device, notes, interrupted = "", (), False
+    try:
+        summary = train_run(run, Path(folder), interrupt_after(epochs), distribution)
+        device, notes = summary.device, summary.notes
+    except KeyboardInterrupt:
+        interrupted = True
+    files = sorted(path.name for path in Path(folder).iterdir())
+    left = [child.name() for child in psutil.Process().children(recursive=True)]
+    return {"curve": curve(Path(folder)), "device": device, "notes": notes, "interrupted": interrupted, "files": files, "left": left}
+
+
+if __name__ == "__main__":
+    print(json.dumps([train(**job) for job in json.loads(sys.argv[1])]))
