@@ -46,12 +46,12 @@ def curve(folder: Path) -> list[dict[str, float]]:
     return [{name: value for name, value in json.loads(line).items() if name != "seconds"} for line in lines]
 
 
-def train(folder: str, epochs: int | None = None, shared: Any = "data", devices: int | None = None, **recipe: Any) -> dict[str, Any]:
+def train(folder: str, interrupt: int | None = None, shared: Any = "data", devices: int | None = None, **recipe: Any) -> dict[str, Any]:
     """Train, or go on, and say what came of it.
 
     Args:
         folder: Of the run.
-        epochs: After which the training is interrupted; none goes to the end.
+        interrupt: Epochs after which it is; none goes to the end.
         shared, devices: How it is distributed; no devices is one.
         recipe: Changes to it.
     """
@@ -59,7 +59,7 @@ def train(folder: str, epochs: int | None = None, shared: Any = "data", devices:
     distribution = Distribution(shared=shared, devices=devices) if devices else None
     device, notes, interrupted = "", (), False
     try:
-        summary = train_run(run, Path(folder), interrupt_after(epochs), distribution)
+        summary = train_run(run, Path(folder), interrupt_after(interrupt), distribution)
         device, notes = summary.device, summary.notes
     except KeyboardInterrupt:
         interrupted = True

@@ -1,14 +1,13 @@
 """JAX: Keras's distributions over the devices of one process; on a TPU, GPUs, or a CPU that is split into several devices."""
 
 import contextlib
-import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import jax
 import keras
 
-from fvsearch.training._shares import Batch, batches_of, counting, divide
+from fvsearch.training._shares import Batch, batches_of, evaluate_batches
 from fvsearch.training.device import Devices
 from fvsearch.training.distribute import Distribution, require_devices
 
@@ -35,7 +34,7 @@ def find_devices(distribution: Distribution) -> Devices:
             jax.config.update("jax_num_cpu_devices", distribution.devices)
     names = keras.distribution.list_devices()
     count = require_devices(len(names), names[0].partition(":")[0], distribution.devices, "jax")
-    return JaxDevices(DISTRIBUTIONS[distribution.shared](names[:count]), names[:count])
+    return JaxDevices(DISTRIBUTIONS[distribution.shared](names[:count]))
 
 
 def _data_parallel(names: list[str]) -> Any:
@@ -58,12 +57,13 @@ class JaxDevices(Devices):
 
     Args:
         distribution: Keras's: where variables and batches lie.
-        names: Of the devices, as Keras has them: "cpu:0".
     """
 
-    def __init__(self, distribution: Any, names: list[str]) -> None:
-        self.count, self._distribution = len(names), distribution
-        self._undivided = _model_parallel(names)
+    def __init__(self, distribution: Any) -> None:
+        mesh = distribution.device_mesh.backend_mesh
+        self.count, self._distribution = mesh.size, distribution
+        self._divided = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("batch"))
+        self._whole = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
 
     def build(self, make: Callable[[], keras.Model]) -> keras.Model:
         """The model, its variables laid out among the devices."""
@@ -77,36 +77,26 @@ class JaxDevices(Devices):
         callbacks: list[keras.callbacks.Callback],
         validation_data: Any = None,
         validation_batch_size: int | None = None,
+        validation_steps: int | None = None,
         **settings: Any,
     ) -> keras.callbacks.History:
-        """Keras's `fit`, and validation after it: JAX refuses a batch whose images do not divide by the devices."""
+        """Keras's `fit`, and validation after it, on batches that are laid out here.
+
+        Keras lays every batch out as the first, and JAX cuts none into unequal parts.
+        """
         with self._distribution.scope():
             history = model.fit(*data, callbacks=callbacks, **settings)
         if validation_data is not None:
-            shares = self._distribution.num_model_replicas
-            size = validation_batch_size and max(shares, validation_batch_size - validation_batch_size % shares)
-            for name, score in self._evaluate(model, batches_of(validation_data, size), shares, callbacks).items():
+            batches = self._lay_out(batches_of(validation_data, validation_batch_size))
+            for name, score in evaluate_batches(model, batches, callbacks).items():
                 history.history[f"val_{name}"] = [score]
         return history
 
-    def _evaluate(
-        self, model: keras.Model, batches: Iterator[Batch], shares: int, callbacks: list[keras.callbacks.Callback]
-    ) -> dict[str, float]:
-        """Means over all images: of batches as far as they divide by the shares, and of what is left, which every device takes whole."""
-        rest: list[Batch] = []
-        scores: list[tuple[dict[str, float], int]] = []
-
-        def score(distribution: Any, batches: Iterator[Batch]) -> None:
-            counted: list[int] = []
-            with distribution.scope():
-                found = model.evaluate(counting(batches, counted), callbacks=callbacks, return_dict=True, verbose=0)
-            scores.append((found, sum(counted)))
-
-        divided = divide(batches, shares, rest)
-        first = next(divided, None)
-        if first is not None:
-            score(self._distribution, itertools.chain([first], divided))
-        for batch in rest:
-            score(self._undivided, iter([batch]))
-        images = sum(count for _, count in scores)
-        return {name: sum(found[name] * count for found, count in scores) / images for name in scores[0][0]}
+    def _lay_out(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+        """Every batch as far as it divides among the devices, then what is left of it, which all of them take whole."""
+        shares = self._distribution.num_model_replicas
+        for images, labels in batches:
+            divided = len(labels) // shares * shares
+            for part, sharding in ((slice(divided), self._divided), (slice(divided, None), self._whole)):
+                if len(labels[part]):
+                    yield jax.device_put((images[part], labels[part]), sharding)

@@ -1,6 +1,7 @@
 """TensorFlow: MirroredStrategy over the GPUs of one process, or over a CPU that is split into logical devices."""
 
 import contextlib
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -45,6 +46,15 @@ class MirroredDevices(Devices):
             model = make()
         _sum_first(model.optimizer)
         return model
+
+    def fit(self, model: keras.Model, x: Any, y: Any = None, **settings: Any) -> keras.callbacks.History:
+        """Keras's `fit`, told how many steps there are: of arrays that are distributed it forgets to count them, and warns at their end."""
+        if y is not None:
+            settings["steps_per_epoch"] = math.ceil(len(y) / settings["batch_size"])
+        validation = settings.get("validation_data")
+        if isinstance(validation, tuple):
+            settings["validation_steps"] = math.ceil(len(validation[1]) / settings["validation_batch_size"])
+        return model.fit(x, y, **settings)
 
 
 def _sum_first(optimizer: Any) -> None:

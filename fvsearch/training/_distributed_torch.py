@@ -16,7 +16,7 @@ from keras import ops
 from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
 
-from fvsearch.training._shares import Batch, batches_of, share_of
+from fvsearch.training._shares import Batch, batches_of, evaluate_batches, share_of
 from fvsearch.training.device import Devices
 
 PATIENCE = timedelta(days=7)
@@ -56,7 +56,9 @@ class TorchDevices(Devices):
     def fit(
         self,
         model: keras.Model,
-        *data: Any,
+        x: Any,
+        y: Any = None,
+        *,
         callbacks: list[keras.callbacks.Callback],
         initial_epoch: int,
         batch_size: int | None = None,
@@ -70,7 +72,7 @@ class TorchDevices(Devices):
         heard.on_train_begin()
         heard.on_epoch_begin(initial_epoch)
         model.reset_metrics()
-        for step, batch in enumerate(batches_of(data, batch_size)):
+        for step, batch in enumerate(batches_of(x if y is None else (x, y), batch_size)):
             heard.on_train_batch_begin(step)
             heard.on_train_batch_end(step, self._step(model, batch))
             if model.stop_training:
@@ -81,7 +83,7 @@ class TorchDevices(Devices):
             shares = self._shares(batches_of(validation_data, validation_batch_size))
             # Of a handful of images there is none for the last ranks, and Keras evaluates nothing on nothing.
             for first in itertools.islice(shares, 1):
-                model.evaluate(itertools.chain([first], shares), callbacks=heard, verbose=0)
+                evaluate_batches(model, itertools.chain([first], shares), heard)
             logs |= {f"val_{name}": value for name, value in self._means(model).items()}
         heard.on_epoch_end(initial_epoch, logs)
         model.optimizer.finalize_variable_values(model.trainable_variables)

@@ -1,26 +1,29 @@
 """Batches of a training or a validation, and the parts of them that devices take."""
 
+import warnings
 from collections.abc import Iterable, Iterator
 from typing import Any
+
+import keras
 
 Batch = tuple[Any, Any]
 """Images (batch, height, width, channels), and labels (batch,) or (batch, classes)."""
 
 
-def batches_of(data: tuple[Any, ...] | Iterable[Batch], batch_size: int | None = None) -> Iterator[Batch]:
-    """The batches that Keras's `fit` takes of the same arguments, unshuffled.
+def batches_of(data: tuple[Any, Any] | Iterable[Batch], batch_size: int | None = None) -> Iterator[Batch]:
+    """The batches that Keras's `fit` takes of the same, unshuffled.
 
     Args:
-        data: (images, labels), arrays of a whole split; or what yields batches, alone or in a tuple of one.
+        data: (images, labels), arrays of a whole split; or what yields batches.
         batch_size: Of the arrays' batches; the last may be smaller.
     """
-    if isinstance(data, tuple) and len(data) == 2:
-        images, labels = data
-        size = batch_size or len(labels)
-        for start in range(0, len(labels), size):
-            yield images[start : start + size], labels[start : start + size]
-    else:
-        yield from data[0] if isinstance(data, tuple) else data
+    if not isinstance(data, tuple):
+        yield from data
+        return
+    images, labels = data
+    size = batch_size or len(labels)
+    for start in range(0, len(labels), size):
+        yield images[start : start + size], labels[start : start + size]
 
 
 def share_of(batch: Batch, rank: int, count: int) -> Batch:
@@ -29,18 +32,10 @@ def share_of(batch: Batch, rank: int, count: int) -> Batch:
     return images[rank::count], labels[rank::count]
 
 
-def divide(batches: Iterable[Batch], count: int, rest: list[Batch]) -> Iterator[Batch]:
-    """The batches as far as they divide by `count`, and into `rest` what is left of each: 10 images for 4 devices are 8 and 2."""
-    for images, labels in batches:
-        whole = len(labels) // count * count
-        if whole:
-            yield images[:whole], labels[:whole]
-        if whole < len(labels):
-            rest.append((images[whole:], labels[whole:]))
-
-
-def counting(batches: Iterable[Batch], counted: list[int]) -> Iterator[Batch]:
-    """The batches, and the number of images of each into `counted` as it passes."""
-    for batch in batches:
-        counted.append(len(batch[1]))
-        yield batch
+def evaluate_batches(model: keras.Model, batches: Iterable[Batch], callbacks: Any) -> dict[str, float]:
+    """Keras's `evaluate` of batches, at least one, by the metrics' names."""
+    generator = (batch for batch in batches)  # of iterators Keras takes no other
+    with warnings.catch_warnings():
+        # An iterator that ends is what Keras warns of, where it was not told after how many.
+        warnings.filterwarnings("ignore", "Your input ran out of data")
+        return model.evaluate(generator, callbacks=callbacks, return_dict=True, verbose=0)
