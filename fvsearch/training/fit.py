@@ -127,7 +127,7 @@ def train_epochs(
             initial_epoch=epoch,
             epochs=epoch + 1,
             validation_data=validation,
-            validation_batch_size=evaluation_batch_size(len(validation.labels), recipe.batch_size),
+            validation_batch_size=evaluation_batch_size(len(validation.labels), recipe.batch_size, devices.count),
             callbacks=[guard, watch],
             verbose=0,
         )
@@ -154,13 +154,14 @@ def evaluate(model: keras.Model, pair: ArrayPair, batch_size: int) -> dict[str, 
     return {name: float(scores[name]) for name in ("loss", "top1", "top5")}
 
 
-def evaluation_batch_size(num_images: int, limit: int) -> int:
+def evaluation_batch_size(num_images: int, limit: int, devices: int = 1) -> int:
     """The largest batch up to the limit that divides the images, if it is not below half of it: then a step compiles once.
 
-    Never above the batch of training, whose memory is what a budget is kept for: 360 images at a limit of 64 go in 6 batches of 60.
+    Never above the batch of training, whose memory is what a budget is kept for: 360 images at a limit of 64 go in 6 batches of 60. Among
+    several devices it divides.
     """
-    limit = min(limit, num_images)
-    return next((size for size in range(limit, limit // 2, -1) if num_images % size == 0), limit)
+    limit = max(devices, min(limit, num_images) // devices * devices)
+    return next((size for size in range(limit, limit // 2, -devices) if num_images % size == 0), limit)
 
 
 class LossGuard(keras.callbacks.Callback):

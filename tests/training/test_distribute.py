@@ -56,11 +56,11 @@ def start(*jobs: dict[str, Any], folder: Path) -> "subprocess.Popen[str]":
 
 
 def require_same_curve(one: Came, other: Came) -> None:
-    """Epoch by epoch the same to rounding, accuracies to one image of 342, or of those trained on."""
+    """Epoch by epoch the same to rounding, accuracies to one image of 321, or of those trained on."""
     assert len(one["curve"]) == len(other["curve"]) == EPOCHS
     for expected, found in zip(one["curve"], other["curve"], strict=True):
         for name, value in expected.items():
-            assert found[name] == pytest.approx(value, abs=NOISE.get(name, 1.01 / 342)), (name, found, expected)
+            assert found[name] == pytest.approx(value, abs=NOISE.get(name, 1.01 / 321)), (name, found, expected)
 
 
 @pytest.fixture(scope="module")
