@@ -4,6 +4,7 @@
 """
 
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -30,36 +31,36 @@ RECIPE = Recipe(epochs=EPOCHS, batch_size=64, learning_rate=0.01, clip_norm=0.3)
 RUN = Run(name="digits", arch=Arch(patch_size=2, stages=STAGES), data=DATA, recipe=RECIPE, seed=3)
 
 
-def interrupt_after(epochs: int | None) -> Any:
-    """What a training is told to do with an epoch: nothing, until the last of these ends as Ctrl-C would end it."""
-
-    def on_epoch(metrics: dict[str, float]) -> None:
-        if epochs is not None and metrics["epoch"] == epochs - 1:
-            raise KeyboardInterrupt
-
-    return on_epoch
-
-
 def curve(folder: Path) -> list[dict[str, float]]:
     """All metrics of all epochs but the time they took."""
     lines = (folder / "metrics.jsonl").read_text().splitlines()
     return [{name: value for name, value in json.loads(line).items() if name != "seconds"} for line in lines]
 
 
-def train(folder: str, interrupt: int | None = None, shared: Any = "data", devices: int | None = None, **recipe: Any) -> dict[str, Any]:
+def train(
+    folder: str, interrupt: int | None = None, copy: str | None = None, shared: Any = "data", devices: int | None = None, **recipe: Any
+) -> dict[str, Any]:
     """Train, or go on, and say what came of it.
 
     Args:
         folder: Of the run.
-        interrupt: Epochs after which it is; none goes to the end.
+        interrupt: Epochs of the run after which Ctrl-C ends the training; none lets it end.
+        copy: Folder to which the run's is copied after its first epoch.
         shared, devices: How it is distributed; no devices is one.
         recipe: Changes to it.
     """
+
+    def on_epoch(metrics: dict[str, float]) -> None:
+        if copy is not None and metrics["epoch"] == 0:
+            shutil.copytree(folder, copy)
+        if metrics["epoch"] + 1 == interrupt:
+            raise KeyboardInterrupt
+
     run = msgspec.structs.replace(RUN, recipe=msgspec.structs.replace(RECIPE, **recipe))
     distribution = Distribution(shared=shared, devices=devices) if devices else None
     device, notes, interrupted = "", (), False
     try:
-        summary = train_run(run, Path(folder), interrupt_after(interrupt), distribution)
+        summary = train_run(run, Path(folder), on_epoch, distribution)
         device, notes = summary.device, summary.notes
     except KeyboardInterrupt:
         interrupted = True

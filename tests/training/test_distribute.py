@@ -5,7 +5,7 @@ Devices are counted before a backend starts, so all that trains on several runs 
 
 import json
 import os
-import shutil
+import pickle
 import signal
 import subprocess
 import sys
@@ -19,13 +19,14 @@ import msgspec
 import numpy as np
 import psutil
 import pytest
-from distributed import EPOCHS, RECIPE, RUN, train
+from distributed import RECIPE, RUN, train
+from trainings import segment_in
 
 from fvsearch.errors import ConfigError, RunError, TrainingError
 from fvsearch.training import ranks
 from fvsearch.training._shares import batches_of, share_of
 from fvsearch.training.distribute import Distribution, check_distribution, require_devices
-from fvsearch.training.ranks import Rank, Told
+from fvsearch.training.ranks import Membership, Rank, Told
 from fvsearch.training.run import train_run
 from fvsearch.training.segment import SegmentResult
 
@@ -55,76 +56,63 @@ def start(*jobs: dict[str, Any], folder: Path) -> "subprocess.Popen[str]":
     )
 
 
-def require_same_curve(one: Came, other: Came) -> None:
-    """Epoch by epoch the same to rounding, accuracies to one image of 321, or of those trained on."""
-    assert len(one["curve"]) == len(other["curve"]) == EPOCHS
-    for expected, found in zip(one["curve"], other["curve"], strict=True):
+def require_same_curve(one: list[dict[str, float]], other: list[dict[str, float]]) -> None:
+    """Epoch by epoch the same to rounding, accuracies to one image of the 321."""
+    for expected, found in zip(one, other, strict=True):
         for name, value in expected.items():
             assert found[name] == pytest.approx(value, abs=NOISE.get(name, 1.01 / 321)), (name, found, expected)
 
 
 @pytest.fixture(scope="module")
-def one(tmp_path_factory: pytest.TempPathFactory) -> Came:
-    """The training on one device, unbroken."""
-    return train(str(tmp_path_factory.mktemp("one") / "run"), dropout=MASKS)
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of all runs."""
+    return tmp_path_factory.mktemp("runs")
 
 
 @pytest.fixture(scope="module")
-def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a training that one device began, two epochs of it."""
-    folder = tmp_path_factory.mktemp("begun") / "run"
-    assert train(str(folder), 2, dropout=MASKS)["interrupted"]
-    return folder
+def one(folder: Path) -> Came:
+    """The training on one device, unbroken; its first epoch lies in another folder too."""
+    return train(str(folder / "one"), copy=str(folder / "handed over"), dropout=MASKS)
 
 
 @pytest.fixture(scope="module")
-def several(begun: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Came]]:
-    """What came of the jobs on several devices: the whole training, one that goes on, one that is begun, and by layers on JAX."""
-    folder = tmp_path_factory.mktemp("several")
-    shutil.copytree(begun, folder / "resumed")
+def several(one: Came, folder: Path) -> list[Came]:
+    """What came of the jobs on several devices: the whole training, the second epoch of the one in hand, and by layers on JAX."""
     data: dict[str, Any] = {"devices": DEVICES, "dropout": MASKS}
-    jobs = [{"folder": "whole", **data}, {"folder": "resumed", **data}, {"folder": "begun", "interrupt": 1, **data}]
+    jobs = [{"folder": "whole", **data}, {"folder": "handed over", "interrupt": 2, **data}]
     if BACKEND == "jax":
-        jobs.append({"folder": "layers", "shared": "model", "devices": 2, "dropout": MASKS})
-    output, said = (process := start(*jobs, folder=folder)).communicate(timeout=200)
+        jobs.append({"folder": "layers", "shared": "model", "devices": 2, "dropout": MASKS, "interrupt": 1})
+    output, said = (process := start(*jobs, folder=folder)).communicate(timeout=220)
     assert process.returncode == 0, said
-    return folder, json.loads(output.splitlines()[-1])
+    return json.loads(output.splitlines()[-1])
 
 
 @pytest.mark.slow
-def test_several_devices_train_as_one_does(one: Came, several: tuple[Path, list[Came]]) -> None:
-    whole = several[1][0]
-    require_same_curve(one, whole)
+def test_several_devices_train_as_one_does(one: Came, several: list[Came]) -> None:
+    whole = several[0]
+    require_same_curve(one["curve"], whole["curve"])
     assert one["curve"][-1]["train_loss"] < one["curve"][0]["train_loss"] - 0.5, "it learned"
-    assert one["device"] == "cpu" and whole["device"] == f"{DEVICES} x cpu"
+    assert (one["device"], whole["device"]) == ("cpu", f"{DEVICES} x cpu")
     assert whole["files"] == one["files"]
 
 
 @pytest.mark.slow
-def test_what_one_device_began_several_finish(one: Came, several: tuple[Path, list[Came]]) -> None:
-    resumed = several[1][1]
-    require_same_curve(one, resumed)
-    assert resumed["notes"] == [] and resumed["device"] == f"{DEVICES} x cpu"
+def test_a_training_goes_from_one_device_to_several_and_back(one: Came, several: list[Came], folder: Path) -> None:
+    assert several[1]["interrupted"] and several[1]["notes"] == []
+    finished = train(str(folder / "handed over"), dropout=MASKS)
+    require_same_curve(one["curve"], finished["curve"])
+    assert (finished["device"], finished["notes"]) == ("cpu", ())
 
 
 @pytest.mark.slow
-def test_what_several_devices_began_one_finishes(one: Came, several: tuple[Path, list[Came]]) -> None:
-    folder, came = several
-    assert came[2]["interrupted"] and len(came[2]["curve"]) == 1
-    finished = train(str(folder / "begun"), dropout=MASKS)
-    require_same_curve(one, finished)
-    assert list(finished["notes"]) == [] and finished["device"] == "cpu"
-
-
-@pytest.mark.slow
-def test_no_process_is_left(several: tuple[Path, list[Came]]) -> None:
-    assert [came["left"] for came in several[1]] == [[] for _ in several[1]]
+def test_no_process_is_left(several: list[Came]) -> None:
+    assert [came["left"] for came in several] == [[] for _ in several]
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(BACKEND != "jax", reason="of JAX")
-def test_devices_that_share_layers_train_as_one_does(one: Came, several: tuple[Path, list[Came]]) -> None:
-    require_same_curve(one, several[1][3])
+def test_devices_that_share_layers_train_as_one_does(one: Came, several: list[Came]) -> None:
+    require_same_curve(one["curve"][:1], several[2]["curve"])
 
 
 @pytest.mark.skipif(BACKEND != "jax", reason="of JAX")
@@ -146,33 +134,38 @@ def test_heads_and_hidden_units_are_what_layers_share() -> None:
     assert len(divided) == 2 * 10
 
 
-def waiting_ranks(process: "subprocess.Popen[str]", folder: Path) -> list[psutil.Process]:
-    """The two ranks of a training, once it has an epoch behind it."""
-    until = time.monotonic() + 100
-    while not (folder / "run" / "checkpoint.npz").exists():
-        assert process.poll() is None and time.monotonic() < until, process.communicate()
-        time.sleep(0.05)
-    found = psutil.Process(process.pid).children()
-    assert len(found) == 2
-    return found
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(BACKEND != "torch", reason="of PyTorch, which has a process for each device")
-@pytest.mark.parametrize("victim", ["a rank", "the parent"])
-def test_whoever_is_killed_all_end(victim: str, tmp_path: Path) -> None:
+def test_one_rank_killed_all_end(tmp_path: Path) -> None:
     process = start({"folder": "run", "devices": 2, "epochs": 10**5}, folder=tmp_path)
-    members = waiting_ranks(process, tmp_path)
-    if victim == "a rank":
-        members[1].kill()
-    else:
-        process.send_signal(signal.SIGKILL)
+    until = time.monotonic() + 150
+    while not (tmp_path / "run" / "checkpoint.npz").exists():
+        assert process.poll() is None and time.monotonic() < until, process.communicate()
+        time.sleep(0.05)
+    first, second = psutil.Process(process.pid).children()
+    second.kill()
     said = process.communicate(timeout=60)[1]
-    gone, alive = psutil.wait_procs(members, timeout=10)
-    assert len(gone) == 2 and not alive
-    if victim == "a rank":
-        assert "all ranks must live until their training ends, but rank 1 of 2" in said
-        assert "was killed by SIGKILL (as the system does when memory runs out); its output is in run/ranks.log" in said
+    assert psutil.wait_procs([first, second], timeout=10)[1] == []
+    sentence = "but rank 1 of 2 was killed by SIGKILL (as the system does when memory runs out); its output is in run/ranks.log"
+    assert sentence in said
+
+
+def test_a_rank_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
+    _, told = Pipe(duplex=False)
+    with subprocess.Popen(
+        [sys.executable, "-m", "fvsearch.training._rank"],
+        stdin=subprocess.PIPE,
+        env=environment(),
+        pass_fds=[told.fileno()],
+        start_new_session=True,
+    ) as process:
+        member = Membership(segment_in(tmp_path), 0, 2, str(tmp_path / "rendezvous"), told.fileno())
+        process.stdin.write(pickle.dumps(member))
+        process.stdin.flush()
+        # It waits for another rank, which there is not; the system closes the pipes of a process that ends, however it ends.
+        assert pytest.raises(subprocess.TimeoutExpired, process.wait, 1)
+        process.stdin.close()
+        assert process.wait(30) == -signal.SIGKILL
 
 
 def test_a_batch_must_divide_among_devices(tmp_path: Path) -> None:
