@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from fvsearch.errors import ConfigError
 from fvsearch.training.device import Devices
 from fvsearch.training.distribute import Distribution, require_devices
 
@@ -41,9 +42,19 @@ class MirroredDevices(Devices):
         self._strategy = tf.distribute.MirroredStrategy(names)
 
     def build(self, make: Callable[[], keras.Model]) -> keras.Model:
-        """The model, its variables mirrored; Keras's `fit` finds its strategy by itself."""
+        """The model, its variables mirrored; Keras's `fit` finds its strategy by itself.
+
+        Raises:
+            ConfigError: Its optimizer accumulates gradients: TensorFlow has no step of several devices that is taken only now and then.
+        """
         with self._strategy.scope():
             model = make()
+        parts = model.optimizer.gradient_accumulation_steps
+        if parts:
+            raise ConfigError(
+                f"gradients are accumulated on one device, or on another backend than tensorflow, but got {parts} parts of a batch for "
+                f"{self.count} devices; leave recipe.accumulate out, for the devices share each batch already"
+            )
         _sum_first(model.optimizer)
         return model
 

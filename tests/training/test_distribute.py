@@ -163,7 +163,8 @@ def test_a_rank_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
         process.stdin.write(pickle.dumps(member))
         process.stdin.flush()
         # It waits for another rank, which there is not; the system closes the pipes of a process that ends, however it ends.
-        assert pytest.raises(subprocess.TimeoutExpired, process.wait, 1)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(1)
         process.stdin.close()
         assert process.wait(30) == -signal.SIGKILL
 
@@ -184,6 +185,19 @@ def test_layers_must_divide_among_devices_and_jax_must_do_it() -> None:
         sentence = f"a model is shared among devices on jax alone, but the backend is {BACKEND}; take --backend jax, or --distribute data"
     with pytest.raises(ConfigError, match=sentence):
         check_distribution(distribution, RUN.arch, RUN.recipe)
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="of TensorFlow")
+def test_what_accumulates_gradients_is_refused() -> None:
+    from fvsearch.training._distributed_tensorflow import MirroredDevices
+
+    def make() -> keras.Model:
+        model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+        model.compile(keras.optimizers.SGD(gradient_accumulation_steps=2), "mse")
+        return model
+
+    with pytest.raises(ConfigError, match="but got 2 parts of a batch for 1 devices; leave recipe.accumulate out"):
+        MirroredDevices(["CPU:0"]).build(make)
 
 
 def test_devices_that_are_not_there_are_refused() -> None:
