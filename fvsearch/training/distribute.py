@@ -23,6 +23,7 @@ from fvsearch.backend import choose_backend
 from fvsearch.errors import ConfigError
 from fvsearch.recipe import Recipe
 from fvsearch.records import Record, require_at_least
+from fvsearch.training.environment import set_environment
 from fvsearch.training.segment import OnEpoch, Segment, SegmentResult, run_locked
 
 if TYPE_CHECKING:
@@ -118,6 +119,7 @@ def _in_ranks(segment: Segment, distribution: Distribution, on_epoch: OnEpoch | 
     """The runner for PyTorch, of which a process has one device."""
     from fvsearch.training.ranks import count_ranks, run_ranks
 
+    set_environment()
     count = count_ranks(distribution)
     require_division(distribution.shared, count, segment.arch, segment.recipe)
     return run_ranks(segment, count, on_epoch)

@@ -150,6 +150,7 @@ def test_one_rank_killed_all_end(tmp_path: Path) -> None:
     assert sentence in said
 
 
+@pytest.mark.skipif(BACKEND != "torch", reason="of PyTorch, which has a process for each device")
 def test_a_rank_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
     _, told = Pipe(duplex=False)
     with subprocess.Popen(
