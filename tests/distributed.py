@@ -21,10 +21,10 @@ from fvsearch.training.run import Run, train_run
 EPOCHS = 3
 
 # 321 images to validate on, in batches of 64 and one of 1, which does not divide among devices.
-DATA = Data(source="digits", image_size=8, channels=1, num_classes=10, validation=0.1785, train_share=0.4)
+DATA = Data(source="digits", image_size=8, channels=1, num_classes=10, validation=0.1785, test=0.0, train_share=0.3)
 STAGES = (
     Stage(depth=1, width=16, mlp_dim=32, num_heads=2),
-    Stage(depth=1, width=32, mlp_dim=32, num_heads=4, pool_stride=2),
+    Stage(depth=1, width=16, mlp_dim=32, num_heads=2, pool_stride=2),
 )
 # The gradient is clipped at every step: each device's own, clipped before the sum, would be another.
 RECIPE = Recipe(epochs=EPOCHS, batch_size=64, learning_rate=0.01, clip_norm=0.3)

@@ -42,9 +42,7 @@ def make_distribution(distribute: Literal["data", "model"] | None, devices: int 
     if distribute is not None:
         return Distribution(shared=distribute, devices=devices)
     if devices is not None:
-        raise ConfigError(
-            f"--devices says over how many devices to distribute, but got {devices} without --distribute; add --distribute data"
-        )
+        raise ConfigError(f"--devices needs --distribute, but got --devices {devices} alone; add --distribute data")
     return None
 
 
