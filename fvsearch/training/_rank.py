@@ -23,7 +23,7 @@ def main() -> None:
     """Do a rank's part, say how it ended, and wait for the end: a rank that left would be an error to those that still train."""
     member: Membership = pickle.load(sys.stdin.buffer)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    messages = Connection(member.messages, readable=False)
+    messages = Connection(member.messages)
     try:
         told = Told(result=_lead(member, messages)) if member.rank == 0 else _follow(member)
     except FvsearchError as error:
@@ -43,7 +43,11 @@ def _lead(member: Membership, messages: Connection) -> SegmentResult:
 
         return TorchDevices(member.rank, member.count, member.rendezvous)
 
-    return run_locked(member.segment, lambda epoch: messages.send(Told(epoch=epoch)), join)
+    def on_epoch(epoch: dict[str, float]) -> None:
+        messages.send(Told(epoch=epoch))
+        messages.recv()
+
+    return run_locked(member.segment, on_epoch, join)
 
 
 def _follow(member: Membership) -> Told:

@@ -47,7 +47,10 @@ class Membership(Record, frozen=True):
 
 
 class Told(NamedTuple):
-    """What a rank says: an epoch's metrics, as rank 0 alone does, or how it ended: a result, or an error for the user."""
+    """What a rank says: an epoch's metrics, or how it ended: a result, or an error for the user.
+
+    Rank 0, which alone tells of epochs, waits until they are heard: who hears of one finds its checkpoint, not yet the next one's.
+    """
 
     epoch: dict[str, float] | None = None
     result: SegmentResult | None = None
@@ -94,7 +97,7 @@ def run_ranks(segment: Segment, count: int, on_epoch: OnEpoch | None = None) -> 
 @contextlib.contextmanager
 def _started(segment: Segment, rank: int, count: int, rendezvous: str, log: IO[bytes]) -> Iterator[Rank]:
     """A rank, which is gone, and all that it started, when the block ends."""
-    messages, told = Pipe(duplex=False)
+    messages, told = Pipe()
     process = subprocess.Popen(
         [sys.executable, "-m", "fvsearch.training._rank"],
         stdin=subprocess.PIPE,
@@ -129,7 +132,7 @@ def _hear(ranks: list[Rank], on_epoch: OnEpoch | None, log_path: Path) -> Segmen
         for rank in [rank for rank in ranks if rank.messages in ready]:
             try:
                 told: Told = rank.messages.recv()
-            except EOFError:
+            except (EOFError, ConnectionResetError):
                 _require_living(ranks, log_path)
                 raise RunError(f"a rank must live until its training ends, but one has ended; its output is in {log_path}") from None
             if told.error is not None:
@@ -139,8 +142,11 @@ def _hear(ranks: list[Rank], on_epoch: OnEpoch | None, log_path: Path) -> Segmen
                     # What it met may be no more than the silence of another.
                     _require_living(ranks, log_path)
                 return told.result
-            if on_epoch is not None and told.epoch is not None:
-                on_epoch(told.epoch)
+            if told.epoch is not None:
+                if on_epoch is not None:
+                    on_epoch(told.epoch)
+                with contextlib.suppress(OSError):  # it has died since: its silence will be noticed
+                    rank.messages.send(None)
 
 
 def _require_living(ranks: list[Rank], log_path: Path) -> None:

@@ -152,7 +152,7 @@ def test_one_rank_killed_all_end(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(BACKEND != "torch", reason="of PyTorch, which has a process for each device")
 def test_a_rank_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
-    _, told = Pipe(duplex=False)
+    _, told = Pipe()
     with subprocess.Popen(
         [sys.executable, "-m", "fvsearch.training._rank"],
         stdin=subprocess.PIPE,
@@ -225,7 +225,7 @@ class Talk:
     """Two ranks that say what a test has them say; each lives in a process that does nothing."""
 
     def __init__(self) -> None:
-        pipes = [Pipe(duplex=False) for _ in range(2)]
+        pipes = [Pipe() for _ in range(2)]
         self.said = [told for _, told in pipes]
         self.ranks = [Rank(subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE), heard) for heard, _ in pipes]
 
@@ -251,6 +251,7 @@ def test_a_ranks_word_is_the_trainings(talk: Talk, monkeypatch: pytest.MonkeyPat
         talk.said[0].send(told)
     assert ranks._hear(talk.ranks, epochs.append, Path("log")).status == "completed"
     assert epochs == [{"epoch": 0}]
+    assert talk.said[0].poll() and talk.said[0].recv() is None, "the rank may go on"
     talk.said[1].send(Told(result=SegmentResult(status="over_memory", reason="the memory of cpu ran out: no room (rank 1 of 2)")))
     assert ranks._hear(talk.ranks, None, Path("log")).status == "over_memory"
     talk.said[1].send(Told(error=TrainingError("a law")))
