@@ -38,7 +38,7 @@ MASKS = {"jax": 0.02, "tensorflow": 0.0, "torch": 0.0}[BACKEND]
 """Dropout: JAX draws the same masks on any number of devices."""
 
 NOISE = {"loss": 2e-5, "train_loss": 2e-5}
-"""Of float32 sums in another order, after three epochs (5e-7 was seen); accuracies may differ by an image whose logits are all but equal."""
+"""Of float32 sums in another order, after three epochs (5e-7 was seen); accuracies may differ by an image on the edge."""
 
 Came = dict[str, Any]
 
