@@ -162,12 +162,12 @@ def train_ours(name: str) -> Marks:
         marks.set("build")
         return model
 
-    def train(model: Any, recipe: Any, splits: Any, seed: int, epochs: range, stopwatch: Any) -> Iterator[Any]:
+    def train(model: Any, recipe: Any, splits: Any, seed: int, epochs: range, stopwatch: Any, *others: Any) -> Iterator[Any]:
         marks.set("compile")
         first = watch(marks)
         for method in ("on_train_batch_end", "on_test_batch_end"):
             setattr(stopwatch, method, _both(getattr(stopwatch, method), getattr(first, method)))
-        yield from train_epochs(model, recipe, splits, seed, epochs, stopwatch)
+        yield from train_epochs(model, recipe, splits, seed, epochs, stopwatch, *others)
 
     inner.fresh_model, inner.train_epochs = build, train
     try:

@@ -2,9 +2,12 @@
 
 import os
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
+
+if TYPE_CHECKING:
+    from fvsearch.training.distribute import Distribution
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it: 128 + SIGINT."""
@@ -15,6 +18,32 @@ F = TypeVar("F", bound=Callable[..., Any])
 def backend_option(command: F) -> F:
     """`--backend`, which wins over KERAS_BACKEND."""
     return click.option("--backend", metavar="NAME", help="jax, tensorflow or torch; else KERAS_BACKEND, else the one installed.")(command)
+
+
+def distribution_options(command: F) -> F:
+    """`--distribute` and `--devices`; `make_distribution` makes of them what a training takes."""
+    for option in (
+        click.option("--devices", type=click.IntRange(2), help="How many to distribute over. [default: all accelerators]"),
+        click.option(
+            "--distribute",
+            type=click.Choice(["data", "model"]),
+            help="Train on several devices of this machine: each takes its share of every batch (data), or of every layer (model, jax).",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def make_distribution(distribute: Literal["data", "model"] | None, devices: int | None) -> "Distribution | None":
+    """What the two options say; nothing where there is one device."""
+    from fvsearch.errors import ConfigError
+    from fvsearch.training.distribute import Distribution
+
+    if distribute is not None:
+        return Distribution(shared=distribute, devices=devices)
+    if devices is not None:
+        raise ConfigError(f"--devices needs --distribute, but got --devices {devices} alone; add --distribute data")
+    return None
 
 
 _OF_A_STEP = (

@@ -1,28 +1,31 @@
 """Commands about a run: one full training of an exported arch."""
 
 from pathlib import Path
+from typing import Literal
 
 import click
 
-from fvsearch.cli.common import backend_option, set_backend
+from fvsearch.cli.common import backend_option, distribution_options, make_distribution, set_backend
 
 
 @click.command()
 @click.argument("run_file", metavar="RUN.toml", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of the run. [default: runs/NAME]")
+@distribution_options
 @backend_option
-def train(run_file: Path, out: Path | None, backend: str | None) -> None:
+def train(run_file: Path, out: Path | None, distribute: Literal["data", "model"] | None, devices: int | None, backend: str | None) -> None:
     """Train an exported run to its end: model.keras, metrics, and the test split's score, read once."""
     from fvsearch.training.run import load_run
 
     run = load_run(run_file)
+    distribution = make_distribution(distribute, devices)
     set_backend(backend)
     from fvsearch.progress import watch_training
     from fvsearch.training.run import train_run
 
     folder = out or Path("runs") / run.name
     with watch_training(run) as on_epoch:
-        summary = train_run(run, folder, on_epoch)
+        summary = train_run(run, folder, on_epoch, distribution)
     click.echo(f"validation: top-1 {summary.last.top1:.2%}, top-5 {summary.last.top5:.2%}, loss {summary.last.loss:.4f}")
     if summary.test:
         score = summary.test

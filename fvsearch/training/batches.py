@@ -81,10 +81,11 @@ _order = functools.lru_cache(maxsize=2)(epoch_order)
 """Threads at an epoch's turn want two of them, again and again."""
 
 
-def evaluation_batch_size(num_images: int, limit: int) -> int:
+def evaluation_batch_size(num_images: int, limit: int, devices: int = 1) -> int:
     """The largest batch up to the limit that divides the images, if it is not below half of it: then a step compiles once.
 
-    Never above the batch of training, whose memory is what a budget is kept for: 360 images at a limit of 64 go in 6 batches of 60.
+    Never above the batch of training, whose memory is what a budget is kept for: 360 images at a limit of 64 go in 6 batches of 60. Among
+    several devices it divides.
     """
-    limit = min(limit, num_images)
-    return next((size for size in range(limit, limit // 2, -1) if num_images % size == 0), limit)
+    limit = max(devices, min(limit, num_images) // devices * devices)
+    return next((size for size in range(limit, limit // 2, -devices) if num_images % size == 0), limit)

@@ -1,13 +1,42 @@
-"""The device a backend trains on: its name, determinism, and how it says that its memory ran out."""
+"""The device a backend trains on, or several: name, determinism, how it says that its memory ran out, and who calls Keras's `fit`."""
 
 import importlib
 import platform
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import keras
 
 OUT_OF_MEMORY = ("RESOURCE_EXHAUSTED", "Out of memory", "out of memory", "can't allocate memory", "OOM when allocating")
 """What errors say; their types are the backends' own, or no more than RuntimeError."""
+
+
+class Devices:
+    """What a training's steps run on, and what it therefore asks for: here one device, which takes them as Keras does.
+
+    Attributes:
+        count: Of the devices.
+    """
+
+    count = 1
+
+    @property
+    def name(self) -> str:
+        """Such as "cpu", or "4 x NVIDIA H200"."""
+        return device_name() if self.count == 1 else f"{self.count} x {device_name()}"
+
+    def build(self, make: Callable[[], keras.Model]) -> keras.Model:
+        """The compiled model that `make` makes, where its variables belong."""
+        return make()
+
+    def begin(self, model: keras.Model, epochs: range) -> range:
+        """The epochs to train, once the model has the state that the first of them begins with."""
+        return epochs
+
+    def fit(self, model: keras.Model, *data: Any, **settings: Any) -> keras.callbacks.History:
+        """An epoch by Keras's `fit`, or what amounts to it: training, then validation."""
+        return model.fit(*data, **settings)
 
 
 def device_name() -> str:

@@ -124,15 +124,16 @@ def feeding(model: keras.Model, train: Split, recipe: Recipe, seed: int, epochs:
 
 
 @contextlib.contextmanager
-def scoring(model: keras.Model, split: Split, limit: int) -> Iterator[Arguments]:
+def scoring(model: keras.Model, split: Split, limit: int, devices: int = 1) -> Iterator[Arguments]:
     """Arguments of `evaluate` that score a model on every image of a split once, without augmentation.
 
     Args:
         model: Says the size of images.
         split: To score on.
         limit: Of the images in a batch.
+        devices: Among which a batch is to divide.
     """
-    size = evaluation_batch_size(len(split.labels), limit)
+    size = evaluation_batch_size(len(split.labels), limit, devices)
     if isinstance(split, ArrayPair):
         yield {"x": split.images, "y": split.labels, "batch_size": size}
         return

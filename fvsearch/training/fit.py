@@ -18,6 +18,7 @@ from fvsearch.errors import ConfigError, TrainingError
 from fvsearch.models import build_model
 from fvsearch.recipe import Recipe
 from fvsearch.study import Data
+from fvsearch.training.device import Devices
 from fvsearch.training.feeding import Split, as_validation, feeding, scoring
 from fvsearch.training.loss import ENTROPY, CrossEntropy, Top1, TopK, cross_entropy
 from fvsearch.training.metrics import EpochMetrics, InputPace
@@ -92,7 +93,13 @@ def steps_per_epoch(recipe: Recipe, num_images: int) -> int:
 
 
 def train_epochs(
-    model: keras.Model, recipe: Recipe, splits: SearchSplits, seed: int, epochs: range, watch: "Stopwatch"
+    model: keras.Model,
+    recipe: Recipe,
+    splits: SearchSplits,
+    seed: int,
+    epochs: range,
+    watch: "Stopwatch",
+    devices: Devices | None = None,
 ) -> Iterator[EpochMetrics]:
     """Train a compiled model, and yield each epoch's metrics when its variables stand.
 
@@ -103,18 +110,21 @@ def train_epochs(
         seed: Of the orders.
         epochs: Which to train, counted from 0.
         watch: Takes the time of compiling.
+        devices: That run the steps; one unless said.
 
     Raises:
         TrainingError: The loss is no longer finite.
     """
+    devices = devices or Devices()
     train, validation = splits
     guard = LossGuard()
     with feeding(model, train, recipe, seed, epochs) as feed:
         for epoch in epochs:
             watch.start()
             before = feed.waited
-            with scoring(model, validation, recipe.step_batch_size) as scored:
-                history = model.fit(
+            with scoring(model, validation, recipe.step_batch_size, devices.count) as scored:
+                history = devices.fit(
+                    model,
                     **feed.epoch(epoch),
                     shuffle=False,
                     initial_epoch=epoch,

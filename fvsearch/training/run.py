@@ -14,6 +14,7 @@ from fvsearch.library import resolve_recipe
 from fvsearch.recipe import Recipe
 from fvsearch.records import Record, from_builtins, read_toml, require_at_least
 from fvsearch.study import Data, require_patches
+from fvsearch.training.distribute import Distribution, check_distribution, run_distributed
 from fvsearch.training.metrics import EpochMetrics, InputPace
 from fvsearch.training.segment import OnEpoch, Segment, run_locked
 
@@ -90,7 +91,7 @@ class RunSummary(Record, frozen=True, kw_only=True):
     device: str
 
 
-def train_run(run: Run, folder: Path, on_epoch: OnEpoch | None = None) -> RunSummary:
+def train_run(run: Run, folder: Path, on_epoch: OnEpoch | None = None, distribution: Distribution | None = None) -> RunSummary:
     """Train a run to its end: metrics.jsonl, model.keras, test.json. Interrupted, the same call goes on from the last epoch.
 
     The test split is read once, when the training is over and the model is written.
@@ -99,17 +100,20 @@ def train_run(run: Run, folder: Path, on_epoch: OnEpoch | None = None) -> RunSum
         run: What to train.
         folder: Of the run; made if need be.
         on_epoch: Told of every epoch that this call trains.
+        distribution: To run on several devices; none is one. It may be another each time that a run goes on.
 
     Raises:
-        ConfigError: The data cannot be read, or the folder cannot be written or holds another training.
+        ConfigError: The data cannot be read, the folder cannot be written or holds another training, or the run cannot be distributed so.
         LockedError: Another process trains in the folder.
         TrainingError: The loss is no longer finite, or something else in the training went wrong.
-        RunError: The device's memory ran out.
+        RunError: The device's memory ran out, or a process of a distributed training was killed.
     """
     check_source(run.data)
+    if distribution:
+        check_distribution(distribution, run.arch, run.recipe)
     with locked_folder(folder, PATIENCE):
         segment = Segment(arch=run.arch, data=run.data, recipe=run.recipe, seed=run.seed, to_epoch=run.recipe.epochs, folder=str(folder))
-        result = run_locked(segment, on_epoch)
+        result = run_distributed(segment, distribution, on_epoch) if distribution else run_locked(segment, on_epoch)
         if result.status == "over_memory":
             raise RunError(f"{result.reason}; a smaller recipe.batch_size needs less")
         if result.status == "failed":

@@ -18,7 +18,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -31,6 +31,9 @@ from fvsearch.records import Record, require_at_least
 from fvsearch.study import Data, require_patches
 from fvsearch.training.environment import lasting_imports, set_environment
 from fvsearch.training.metrics import EpochMetrics, InputPace
+
+if TYPE_CHECKING:
+    from fvsearch.training.device import Devices
 
 Status = Literal["completed", "over_memory", "failed"]
 OnEpoch = Callable[[dict[str, float]], None]
@@ -86,7 +89,7 @@ class SegmentResult(Record, frozen=True, kw_only=True):
         input_pace: How fast images came into this segment; none where they were handed over whole.
         seconds: Wall time of this process by activity: import, build (data and model), measure, compile (first steps), train. On JAX the
             step is compiled in measure, and training finds it compiled.
-        device: Its name.
+        device: Its name; of several, "4 x cpu".
         versions: Of Python, fvsearch, Keras and what is below it.
     """
 
@@ -133,15 +136,15 @@ def run_segment(segment: Segment, on_epoch: OnEpoch | None = None) -> SegmentRes
         return run_locked(segment, on_epoch)
 
 
-def run_locked(segment: Segment, on_epoch: OnEpoch | None = None) -> SegmentResult:
-    """As `run_segment`, for one who owns the folder already."""
+def run_locked(segment: Segment, on_epoch: OnEpoch | None = None, find_devices: "Callable[[], Devices] | None" = None) -> SegmentResult:
+    """As `run_segment`, for one who owns the folder already; on one device, or on those that are found once keras is imported."""
     set_environment()
     clock = Clock()
     with clock.time("import"):
         import_work()
     from fvsearch.training.work import Work
 
-    work = Work(segment, clock)
+    work = Work(segment, clock, find_devices() if find_devices else None)
     ended = work.ended()
     if ended is not None:
         return ended

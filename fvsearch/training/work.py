@@ -8,7 +8,7 @@ import msgspec
 from fvsearch.data import SearchSplits, load_search_splits
 from fvsearch.meters.memory import step_memory
 from fvsearch.training.checkpoint import read_checkpoint, save_checkpoint
-from fvsearch.training.device import device_name, set_up_device, versions
+from fvsearch.training.device import Devices, set_up_device, versions
 from fvsearch.training.fit import Stopwatch, compile_model, recipe_model, steps_per_epoch, train_epochs
 from fvsearch.training.metrics import InputPace, MetricsFile
 from fvsearch.training.ownership import claim_folder, identify
@@ -23,13 +23,14 @@ class Work:
     Args:
         segment: What to do.
         clock: Takes the time.
+        devices: To run on; one unless said.
 
     Raises:
         ConfigError: The folder holds another training.
     """
 
-    def __init__(self, segment: Segment, clock: Clock) -> None:
-        self.segment, self.clock = segment, clock
+    def __init__(self, segment: Segment, clock: Clock, devices: Devices | None = None) -> None:
+        self.segment, self.clock, self.devices = segment, clock, devices or Devices()
         self.folder = Path(segment.folder)
         self.metrics = MetricsFile(self.folder / "metrics.jsonl")
         self.checkpoint_path = self.folder / "checkpoint.npz"
@@ -66,8 +67,8 @@ class Work:
         else:
             with self.clock.time("build"):
                 splits = load_search_splits(segment.data)
-                model = fresh_model(segment, len(splits.train.labels))
-            if segment.from_epoch == 0:
+                model = fresh_model(segment, len(splits.train.labels), self.devices)
+            if segment.from_epoch == 0 and self.devices.count == 1:
                 # On JAX the meter compiles the very step that training then uses: time that compiling takes, not measuring.
                 with self.clock.time("compile" if keras.backend.backend() == "jax" else "measure"):
                     self._measure(model)
@@ -93,7 +94,7 @@ class Work:
             input_pace=self.input_pace,
             seconds=self.clock.seconds,
             backend=keras.backend.backend(),
-            device=device_name(),
+            device=self.devices.name,
             versions=versions(),
         )
 
@@ -127,7 +128,8 @@ class Work:
         watch = Stopwatch()
         try:
             with self.clock.time("train"):
-                for metrics in train_epochs(model, self.segment.recipe, splits, self.segment.seed, epochs, watch):
+                epochs = self.devices.begin(model, epochs)
+                for metrics in train_epochs(model, self.segment.recipe, splits, self.segment.seed, epochs, watch, self.devices):
                     self.metrics.append(metrics)
                     save_checkpoint(self.checkpoint_path, model, metrics.epoch + 1)
                     if on_epoch is not None:
@@ -140,20 +142,25 @@ class Work:
             self.clock.add("train", -watch.compile_seconds)
 
 
-def fresh_model(segment: Segment, num_train: int) -> keras.Model:
+def fresh_model(segment: Segment, num_train: int, devices: Devices) -> keras.Model:
     """The segment's model before its first epoch, compiled; what Keras kept of earlier models is let go, the dtype policy is not.
 
     Args:
         segment: Says arch, recipe and seed.
         num_train: Images in the training split.
+        devices: Where its variables are to be.
     """
+
+    def make() -> keras.Model:
+        model = bare_model(segment)
+        compile_model(model, segment.recipe, steps_per_epoch(segment.recipe, num_train))
+        return model
+
     policy = keras.config.dtype_policy()
     keras.utils.clear_session()
     keras.config.set_dtype_policy(policy)
     set_up_device()
-    model = bare_model(segment)
-    compile_model(model, segment.recipe, steps_per_epoch(segment.recipe, num_train))
-    return model
+    return devices.build(make)
 
 
 def bare_model(segment: Segment) -> keras.Model:

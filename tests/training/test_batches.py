@@ -37,6 +37,11 @@ def test_evaluation_batches_divide_the_images_where_they_can(images: int, limit:
     assert evaluation_batch_size(images, limit) == size
 
 
+@pytest.mark.parametrize(("images", "limit", "size"), [(360, 64, 60), (342, 64, 64), (321, 64, 64), (10, 64, 8), (3, 8, 4)])
+def test_evaluation_batches_divide_among_devices(images: int, limit: int, size: int) -> None:
+    assert evaluation_batch_size(images, limit, 4) == size
+
+
 def test_an_epoch_by_itself_is_the_epoch_after_others() -> None:
     one, other = batches(), batches()
     assert one.steps == 3

@@ -239,10 +239,10 @@ def test_a_bug_is_a_result_with_its_traceback_on_disk(tmp_path: Path, monkeypatc
 
 
 def test_a_loss_that_is_no_number_ends_the_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def lose(model: Any, recipe: Any, splits: Any, seed: int, epochs: range, watch: Any) -> Any:
-        yield from fit.train_epochs(model, recipe, splits, seed, range(2), watch)
+    def lose(model: Any, recipe: Any, splits: Any, seed: int, epochs: range, *others: Any) -> Any:
+        yield from fit.train_epochs(model, recipe, splits, seed, range(2), *others)
         model.get_layer("head").bias.assign(model.get_layer("head").bias * float("nan"))
-        yield from fit.train_epochs(model, recipe, splits, seed, range(2, 4), watch)
+        yield from fit.train_epochs(model, recipe, splits, seed, range(2, 4), *others)
 
     monkeypatch.setattr(work, "train_epochs", lose)
     result = run_segment(segment_in(tmp_path))
