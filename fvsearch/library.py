@@ -94,6 +94,16 @@ def load_arch(source: str, *, patch_size: int = 16, image_size: int | tuple[int,
     )
 
 
+def apply_settings(content: dict[str, Any], settings: Sequence[str]) -> None:
+    """Change nested tables by settings such as `recipe.epochs=5`.
+
+    Raises:
+        ConfigError: A setting does not read, or leads through what is no table.
+    """
+    for text in settings:
+        _apply(content, *_read_setting(text))
+
+
 def _named_space(source: str, beside: Path, data: Any) -> dict[str, Any]:
     """The table of a space that a study names, checked as it will be used."""
     path = _locate("spaces", source, beside)

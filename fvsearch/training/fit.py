@@ -134,6 +134,7 @@ def train_epochs(
             train_loss=logs["loss"],
             train_top1=logs["top1"],
             train_top5=logs["top5"],
+            learning_rate=float(model.optimizer.learning_rate),
         )
 
 

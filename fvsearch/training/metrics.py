@@ -17,6 +17,7 @@ class EpochMetrics(Record, frozen=True, kw_only=True):
         seconds: Training and validation.
         loss, top1, top5: Of the validation split, after the epoch; accuracies are shares of 1.
         train_loss, train_top1, train_top5: Of the training split, means over the epoch's steps, with dropout and before each update.
+        learning_rate: Where the schedule stands after the epoch, for the next step; 0 after the last.
     """
 
     epoch: int
@@ -27,6 +28,7 @@ class EpochMetrics(Record, frozen=True, kw_only=True):
     train_loss: float
     train_top1: float
     train_top5: float
+    learning_rate: float = 0.0
 
 
 class MetricsFile:
