@@ -147,10 +147,11 @@ def test_the_coordinator_loads_no_tensorflow_for_it(tmp_path: Path) -> None:
     code = """
 import sys
 from pathlib import Path
-from ledgers import TRIALS, empty, fill
+from ledgers import STUDY, TRIALS, fill
+from fvsearch.ledger import Ledger
 from fvsearch.tensorboard import EventWriter
 from fvsearch.watching import Progress
-fill(empty(Path(sys.argv[1])), TRIALS[:1])
+fill(Ledger.create(Path(sys.argv[1]), STUDY), TRIALS[:1])
 EventWriter(Path(sys.argv[1]))(Progress(activity="searching", done=1, total=16))
 assert list(Path(sys.argv[1]).glob("tensorboard/*/*/*"))
 print(sorted({name.partition(".")[0] for name in sys.modules} & {"tensorflow", "keras", "jax", "torch"}))

@@ -34,7 +34,7 @@ def evaluation_table(found: Evaluation) -> "RenderableType":
     said = f"{found.split}: top-1 {found.top1:.2%}, top-5 {found.top5:.2%}, loss {found.loss:.4f} ({found.images} images)"
     parts: list[RenderableType] = [Text(said, style="bold"), _classes(found)]
     if len(found.classes) <= FEW:
-        parts.append(_confusion(found))
+        parts += [Text("confusion: images of the row's class that are taken for the column's"), _confusion(found)]
     pairs = confused(found)
     if pairs:
         worst = ", ".join(f"{true} for {taken} ({count})" for count, true, taken in pairs)
@@ -68,11 +68,11 @@ def _classes(found: Evaluation) -> "Table":
     from rich.table import Table
 
     shown = found.classes
-    title = "each class"
+    title = ""
     if len(shown) > FEW:
         shown = tuple(sorted((one for one in shown if one.top1 is not None), key=lambda one: (one.top1, one.label))[:FEW])
         title = f"the {len(shown)} of {len(found.classes)} classes that fare worst"
-    table = Table(title=title, title_justify="left")
+    table = Table(title=title or None, title_justify="left")
     for heading in ("class", "images", "top-1", "top-5", "precision"):
         table.add_column(heading, justify="right")
     for one in shown:
@@ -88,7 +88,7 @@ def _confusion(found: Evaluation) -> "Table":
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title="confusion: images of the row's class that are taken for the column's", title_justify="left")
+    table = Table()
     table.add_column("class", justify="right")
     for one in found.classes:
         table.add_column(str(one.label), justify="right")
