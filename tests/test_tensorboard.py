@@ -10,10 +10,9 @@ import msgspec
 import pytest
 from ledgers import EPOCHS, STUDY, TRIALS, empty, fill, record, write_metrics
 
-from fvsearch import tensorboard
 from fvsearch.errors import MissingBackendError
 from fvsearch.ledger import Ledger, TrialRecord
-from fvsearch.tensorboard import EventWriter
+from fvsearch.tensorboard import EventWriter, events, searches
 from fvsearch.watching import Progress
 
 needs_tensorboard = pytest.mark.skipif(importlib.util.find_spec("tensorboard") is None, reason="the extra tensorboard is not installed")
@@ -24,7 +23,7 @@ SMALL = (TRIALS[0], TRIALS[11])
 @pytest.fixture
 def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ledger:
     ledger = fill(empty(tmp_path), SMALL)
-    monkeypatch.setattr(tensorboard.Ledger, "open", lambda folder: ledger)
+    monkeypatch.setattr(searches.Ledger, "open", lambda folder: ledger)
     monkeypatch.setattr(ledger, "close", lambda: None)
     return ledger
 
@@ -136,7 +135,7 @@ def test_a_training_that_began_anew_replaces_what_it_had_written(ledger: Ledger)
 @needs_tensorboard
 def test_repeats_are_runs_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ledger = fill(empty(tmp_path, STUDY.with_settings(repeats=2)), TRIALS[:1])
-    monkeypatch.setattr(tensorboard.Ledger, "open", lambda folder: ledger)
+    monkeypatch.setattr(searches.Ledger, "open", lambda folder: ledger)
     monkeypatch.setattr(ledger, "close", lambda: None)
     EventWriter(tmp_path)(SEARCHING)
     found = sorted(str(path.relative_to(tmp_path)) for path in (tmp_path / "tensorboard").glob("*/*/*"))
@@ -148,10 +147,13 @@ def test_the_coordinator_loads_no_tensorflow_for_it(tmp_path: Path) -> None:
     code = """
 import sys
 from pathlib import Path
-from ledgers import STUDY, TRIALS, record
-from fvsearch.tensorboard import write_events
-trial = record(TRIALS[0], 0)
-write_events(Path(sys.argv[1]), STUDY, trial, 0, trial.repeats[0].epochs, prefix="")
+from ledgers import STUDY, TRIALS, fill
+from fvsearch.ledger import Ledger
+from fvsearch.tensorboard import EventWriter
+from fvsearch.watching import Progress
+fill(Ledger.create(Path(sys.argv[1]), STUDY), TRIALS[:1])
+EventWriter(Path(sys.argv[1]))(Progress(activity="searching", done=1, total=16))
+assert list(Path(sys.argv[1]).glob("tensorboard/*/*/*"))
 print(sorted({name.partition(".")[0] for name in sys.modules} & {"tensorflow", "keras", "jax", "torch"}))
 """
     found = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=True, cwd=Path(__file__).parent)
@@ -159,7 +161,7 @@ print(sorted({name.partition(".")[0] for name in sys.modules} & {"tensorflow", "
 
 
 def test_without_the_package_it_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tensorboard.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(events.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(
         MissingBackendError, match=r"TensorBoard logs need the package tensorboard, .* `pip install \"fvsearch\[tensorboard\]\"`"
     ):
@@ -171,7 +173,7 @@ def test_the_search_does_not_start_without_the_package(tmp_path: Path, monkeypat
 
     from fvsearch.cli import cli
 
-    monkeypatch.setattr(tensorboard.importlib.util, "find_spec", lambda name: None if name == "tensorboard" else object())
+    monkeypatch.setattr(events.importlib.util, "find_spec", lambda name: None if name == "tensorboard" else object())
     result = CliRunner().invoke(cli, ["run", "quickstart", "--out", str(tmp_path / "out"), "--tensorboard"])
     assert isinstance(result.exception, MissingBackendError)
     assert not (tmp_path / "out").exists()

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from fvsearch.arch import Arch, Stage
 from fvsearch.recipe import Recipe
 from fvsearch.study import Data
@@ -16,6 +18,15 @@ ARCH = Arch(patch_size=4, stages=(Stage(depth=1, width=16, mlp_dim=16, num_heads
 DATA = Data(source="user_data:stripes", image_size=8, channels=1, num_classes=3, options={"num_images": 60})
 RECIPE = Recipe(epochs=EPOCHS, batch_size=8, learning_rate=0.01, dropout=0.2, clip_norm=1.0)
 RUN = Run(name="stripes", arch=ARCH, data=DATA, recipe=RECIPE, seed=5, evidence={"trial": 3, "metrics": {"top1": 0.9}})
+
+Weights = dict[str, "np.ndarray[Any, Any]"]
+
+
+def weights(model: Any) -> Weights:
+    """A model's weights by their paths."""
+    import keras
+
+    return {weight.path: keras.ops.convert_to_numpy(weight) for weight in model.weights}
 
 
 def segment_in(folder: Path, **changes: Any) -> Segment:

@@ -63,5 +63,7 @@ for _command in (
     studies.compare,
     studies.export,
     runs.train,
+    runs.finetune,
+    runs.evaluate,
 ):
     cli.add_command(_command)

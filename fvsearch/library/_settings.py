@@ -1,9 +1,20 @@
 """`--set KEY=VALUE`: read, and applied to what a TOML file holds."""
 
 import tomllib
+from collections.abc import Sequence
 from typing import Any
 
 from fvsearch.errors import ConfigError
+
+
+def apply_settings(content: dict[str, Any], settings: Sequence[str]) -> None:
+    """Change nested tables by settings such as `recipe.epochs=5`.
+
+    Raises:
+        ConfigError: A setting does not read, or leads through what is no table.
+    """
+    for text in settings:
+        apply(content, *read_setting(text))
 
 
 def read_setting(text: str) -> tuple[str, Any]:

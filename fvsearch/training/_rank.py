@@ -47,7 +47,7 @@ def _lead(member: Membership, messages: Connection) -> SegmentResult:
         messages.send(Told(epoch=epoch))
         messages.recv()
 
-    return run_locked(member.segment, on_epoch, join)
+    return run_locked(member.segment, on_epoch, member.on_start, join)
 
 
 def _follow(member: Membership) -> Told:

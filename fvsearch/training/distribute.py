@@ -25,7 +25,7 @@ from fvsearch.errors import ConfigError
 from fvsearch.recipe import Recipe
 from fvsearch.records import Record, require_at_least
 from fvsearch.training.environment import set_environment
-from fvsearch.training.segment import OnEpoch, Segment, SegmentResult, run_locked
+from fvsearch.training.segment import OnEpoch, OnStart, Segment, SegmentResult, run_locked
 
 if TYPE_CHECKING:
     from fvsearch.training.device import Devices
@@ -48,7 +48,7 @@ class Distribution(Record, frozen=True, kw_only=True):
         require_at_least(2, self, "devices")
 
 
-Runner = Callable[[Segment, Distribution, OnEpoch | None], SegmentResult]
+Runner = Callable[[Segment, Distribution, OnEpoch | None, OnStart | None], SegmentResult]
 
 
 def check_distribution(distribution: Distribution, arch: Arch, recipe: Recipe) -> None:
@@ -66,19 +66,22 @@ def check_distribution(distribution: Distribution, arch: Arch, recipe: Recipe) -
         require_division(distribution.shared, distribution.devices, arch, recipe)
 
 
-def run_distributed(segment: Segment, distribution: Distribution, on_epoch: OnEpoch | None = None) -> SegmentResult:
+def run_distributed(
+    segment: Segment, distribution: Distribution, on_epoch: OnEpoch | None = None, on_start: OnStart | None = None
+) -> SegmentResult:
     """As `run_locked`, on several devices. The memory of a step is not measured: the meters know one device.
 
     Args:
         segment: What to train.
         distribution: On what; it has been checked.
         on_epoch: Told of every epoch that this call trains.
+        on_start: For what is to be done in the folder before the training begins or goes on; on PyTorch by rank 0, so it must pickle.
 
     Raises:
         ConfigError: As `run_locked`; or there are no such devices, or the training does not divide among those that there are.
         RunError: A process of the training was killed.
     """
-    return RUNNERS[choose_backend()](segment, distribution, on_epoch)
+    return RUNNERS[choose_backend()](segment, distribution, on_epoch, on_start)
 
 
 def require_division(shared: Shared, devices: int, arch: Arch, recipe: Recipe) -> None:
@@ -106,25 +109,25 @@ def require_division(shared: Shared, devices: int, arch: Arch, recipe: Recipe) -
 def _in_this_process(module: str) -> Runner:
     """A runner for a backend that has all devices in one process."""
 
-    def run(segment: Segment, distribution: Distribution, on_epoch: OnEpoch | None) -> SegmentResult:
+    def run(segment: Segment, distribution: Distribution, on_epoch: OnEpoch | None, on_start: OnStart | None) -> SegmentResult:
         def find_devices() -> "Devices":
             devices: Devices = import_module(module).find_devices(distribution)
             require_division(distribution.shared, devices.count, segment.arch, segment.recipe)
             return devices
 
-        return run_locked(segment, on_epoch, find_devices)
+        return run_locked(segment, on_epoch, on_start, find_devices)
 
     return run
 
 
-def _in_ranks(segment: Segment, distribution: Distribution, on_epoch: OnEpoch | None) -> SegmentResult:
+def _in_ranks(segment: Segment, distribution: Distribution, on_epoch: OnEpoch | None, on_start: OnStart | None) -> SegmentResult:
     """The runner for PyTorch, of which a process has one device."""
     from fvsearch.training.ranks import count_ranks, run_ranks
 
     set_environment()
     count = count_ranks(distribution)
     require_division(distribution.shared, count, segment.arch, segment.recipe)
-    return run_ranks(segment, count, on_epoch)
+    return run_ranks(segment, count, on_epoch, on_start)
 
 
 RUNNERS: dict[str, Runner] = {

@@ -148,6 +148,7 @@ def train_epochs(
                 train_top1=logs["top1"],
                 train_top5=logs["top5"],
                 waited=feed.waited - before,
+                learning_rate=float(model.optimizer.learning_rate),
             )
 
 

@@ -23,6 +23,7 @@ class EpochMetrics(Record, frozen=True, kw_only=True):
             are shares of 1. Losses are cross-entropies without label smoothing, so that trainings and splits compare.
         train_loss, train_top1, train_top5: Of the training split, means over the epoch's steps, with dropout and before each update.
         waited: Seconds of them that steps waited for images; 0 where images are handed over whole.
+        learning_rate: Where the schedule stands after the epoch, for the next step; 0 after the last.
     """
 
     epoch: int
@@ -34,6 +35,7 @@ class EpochMetrics(Record, frozen=True, kw_only=True):
     train_top1: float
     train_top5: float
     waited: float = 0.0
+    learning_rate: float = 0.0
 
 
 class InputPace(Record, frozen=True, kw_only=True):

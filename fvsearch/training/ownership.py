@@ -13,42 +13,69 @@ from fvsearch.records import Record
 from fvsearch.study import Data
 from fvsearch.training.segment import Segment
 
-STATE_FILES = ("metrics.jsonl", "checkpoint.npz", "result.json")
+STATE_FILES = ("metrics.jsonl", "checkpoint.npz", "best.npz", "result.json", "transfer.json")
 
 
 class Identity(Record, frozen=True, kw_only=True):
-    """A training: what it trains, and on which backend."""
+    """A training: what it trains, and on which backend.
+
+    Attributes:
+        start: The hash of the model file that its weights come from; empty where they come from the seed.
+    """
 
     arch: Arch
     data: Data
     recipe: Recipe
     seed: int
     backend: str
+    start: str = ""
 
 
 def identify(segment: Segment, backend: str) -> Identity:
     """The training that a segment is part of."""
-    return Identity(arch=segment.arch.canonical(), data=segment.data, recipe=segment.recipe, seed=segment.seed, backend=backend)
+    return Identity(
+        arch=segment.arch.canonical(),
+        data=segment.data,
+        recipe=segment.recipe,
+        seed=segment.seed,
+        backend=backend,
+        start=segment.start.sha256 if segment.start else "",
+    )
+
+
+def read_identity(folder: Path) -> Identity | None:
+    """Whose training a folder holds; none where it holds none, or its file is broken."""
+    try:
+        return msgspec.json.decode((folder / "training.json").read_bytes(), type=Identity)
+    except (OSError, ValueError):
+        return None
 
 
 def claim_folder(folder: Path, wanted: Identity) -> list[str]:
     """Make a folder a training's, or find that it is; what else should be known, as notes.
 
-    A training on another backend is begun anew: its numbers do not go on from here.
+    A training on another backend is begun anew: its numbers do not go on from here. One whose model is written is not.
 
     Raises:
-        ConfigError: The folder holds the training of another arch, data, recipe or seed.
+        ConfigError: The folder holds the training of another arch, data, recipe, seed or start, or one that has ended on another backend.
     """
     path = folder / "training.json"
     notes: list[str] = []
-    try:
-        found = msgspec.json.decode(path.read_bytes(), type=Identity)
-    except (OSError, ValueError):
-        found = None
+    found = read_identity(folder)
     if found == wanted:
         return notes
     if found is not None:
         place, there, here = _difference(msgspec.to_builtins(found), msgspec.to_builtins(wanted))
+        if place == "start":
+            raise ConfigError(
+                f"a folder holds one training, but that in {folder} started from other weights than it would now: "
+                f"{_weights(there)} there and {_weights(here)} here; give another folder"
+            )
+        if place == "backend" and (folder / "model.keras").exists():
+            raise ConfigError(
+                f"a folder holds one training, but that in {folder} has ended on {there} and would begin anew on {here}; "
+                f"give another folder, or --backend {there}"
+            )
         if place != "backend":
             raise ConfigError(
                 f"a folder holds one training, but in {folder} is another: `{place}` is {there!r} there and {here!r} here; "
@@ -59,6 +86,10 @@ def claim_folder(folder: Path, wanted: Identity) -> list[str]:
         path.with_name(name).unlink(missing_ok=True)
     write_atomically(path, msgspec.json.encode(wanted))
     return notes
+
+
+def _weights(start: str) -> str:
+    return f"those of the model {start[:12]}" if start else "the seed's"
 
 
 def _difference(there: Any, here: Any, place: str = "") -> tuple[str, Any, Any]:

@@ -23,7 +23,7 @@ from fvsearch.errors import FvsearchError, RunError
 from fvsearch.records import Record
 from fvsearch.training.distribute import Distribution, require_devices
 from fvsearch.training.environment import num_cores, worker_environment
-from fvsearch.training.segment import OnEpoch, Segment, SegmentResult
+from fvsearch.training.segment import OnEpoch, OnStart, Segment, SegmentResult
 
 GRACE = 1.0
 """Seconds to see that a process has died whose death another has felt."""
@@ -37,6 +37,7 @@ class Membership(Record, frozen=True):
         rank, count: Which it is, from 0, and of how many.
         rendezvous: A file, not there yet, by which they find each other.
         messages: Descriptor of the pipe on which it answers.
+        on_start: For rank 0 to call, as `run_locked` does.
     """
 
     segment: Segment
@@ -44,6 +45,7 @@ class Membership(Record, frozen=True):
     count: int
     rendezvous: str
     messages: int
+    on_start: OnStart | None
 
 
 class Told(NamedTuple):
@@ -78,7 +80,7 @@ def count_ranks(distribution: Distribution) -> int:
     return distribution.devices
 
 
-def run_ranks(segment: Segment, count: int, on_epoch: OnEpoch | None = None) -> SegmentResult:
+def run_ranks(segment: Segment, count: int, on_epoch: OnEpoch | None = None, on_start: OnStart | None = None) -> SegmentResult:
     """As `run_locked`, by so many ranks.
 
     Raises:
@@ -88,14 +90,14 @@ def run_ranks(segment: Segment, count: int, on_epoch: OnEpoch | None = None) -> 
     log_path = Path(segment.folder) / "ranks.log"
     with tempfile.TemporaryDirectory(prefix="fvsearch-") as place, log_path.open("wb") as log, contextlib.ExitStack() as stack:
         rendezvous = os.path.join(place, "rendezvous")
-        ranks = [stack.enter_context(_started(segment, rank, count, rendezvous, log)) for rank in range(count)]
+        ranks = [stack.enter_context(_started(segment, rank, count, rendezvous, log, on_start)) for rank in range(count)]
         result = _hear(ranks, on_epoch, log_path)
     log_path.unlink()
     return result
 
 
 @contextlib.contextmanager
-def _started(segment: Segment, rank: int, count: int, rendezvous: str, log: IO[bytes]) -> Iterator[Rank]:
+def _started(segment: Segment, rank: int, count: int, rendezvous: str, log: IO[bytes], on_start: OnStart | None) -> Iterator[Rank]:
     """A rank, which is gone, and all that it started, when the block ends."""
     messages, told = Pipe()
     process = subprocess.Popen(
@@ -112,7 +114,7 @@ def _started(segment: Segment, rank: int, count: int, rendezvous: str, log: IO[b
     try:
         # Its standard input stays open: that it closes tells the rank that this process is gone.
         with contextlib.suppress(BrokenPipeError):  # dead already: its silence will be noticed
-            process.stdin.write(pickle.dumps(Membership(segment, rank, count, rendezvous, told.fileno())))
+            process.stdin.write(pickle.dumps(Membership(segment, rank, count, rendezvous, told.fileno(), on_start)))
             process.stdin.flush()
         told.close()
         yield Rank(process, messages)

@@ -2,24 +2,31 @@
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from fvsearch.arch import Arch
 from fvsearch.data import check_source
 from fvsearch.errors import ConfigError, RunError, TrainingError
-from fvsearch.files import locked_folder, replace_durably, write_atomically
+from fvsearch.files import locked_folder
 from fvsearch.library import resolve_recipe
 from fvsearch.recipe import Recipe
 from fvsearch.records import Record, from_builtins, read_toml, require_at_least
 from fvsearch.study import Data, require_patches
+from fvsearch.training.best import best_epoch
 from fvsearch.training.distribute import Distribution, check_distribution, run_distributed
+from fvsearch.training.folder import SCORE_FILE, RunFolder
 from fvsearch.training.metrics import EpochMetrics, InputPace
 from fvsearch.training.segment import OnEpoch, Segment, run_locked
+from fvsearch.training.start import resolve_start
+from fvsearch.weights.card import MODEL_FILE
 
 PATIENCE = 1.0
 """Seconds to wait for another `fvsearch train` in the folder."""
+
+
+Keep = Literal["last", "best"]
 
 
 class Run(Record, frozen=True, kw_only=True):
@@ -28,6 +35,8 @@ class Run(Record, frozen=True, kw_only=True):
     Attributes:
         name: Also of the folder, unless another is given.
         arch, data, recipe, seed: What is trained, on what, how.
+        start: Folder of a trained or imported model whose weights the training starts from, as far as they fit; the seed's unless said.
+        keep: Of which epoch model.keras is: "last", as the recipes have it, or "best", by validation top-1.
         evidence: What a search knew of the arch, in plain values: study, trial, layout, metrics, costs. Training ignores it.
     """
 
@@ -37,6 +46,7 @@ class Run(Record, frozen=True, kw_only=True):
     recipe: Recipe
     seed: int = 0
     start: str | None = None
+    keep: Keep = "last"
     evidence: dict[str, Any] = msgspec.field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -72,7 +82,7 @@ class RunSummary(Record, frozen=True, kw_only=True):
 
     Attributes:
         model: Path of model.keras.
-        last: Metrics of the last epoch.
+        last, best: Metrics of the last epoch, and of the best by validation top-1.
         test: Of the test split; none where the data has none.
         notes: What a reader should know of how it went.
         input_pace: How fast images came; none where they were handed over whole.
@@ -82,6 +92,7 @@ class RunSummary(Record, frozen=True, kw_only=True):
     name: str
     model: str
     last: EpochMetrics
+    best: EpochMetrics
     test: Score | None
     notes: tuple[str, ...]
     measured: dict[str, float]
@@ -94,7 +105,8 @@ class RunSummary(Record, frozen=True, kw_only=True):
 def train_run(run: Run, folder: Path, on_epoch: OnEpoch | None = None, distribution: Distribution | None = None) -> RunSummary:
     """Train a run to its end: metrics.jsonl, model.keras, test.json. Interrupted, the same call goes on from the last epoch.
 
-    The test split is read once, when the training is over and the model is written.
+    The test split is read once, when the training is over and the model is written; once more where `run.keep` is changed afterwards,
+    for then the model is another.
 
     Args:
         run: What to train.
@@ -103,7 +115,8 @@ def train_run(run: Run, folder: Path, on_epoch: OnEpoch | None = None, distribut
         distribution: To run on several devices; none is one. It may be another each time that a run goes on.
 
     Raises:
-        ConfigError: The data cannot be read, the folder cannot be written or holds another training, or the run cannot be distributed so.
+        ConfigError: The data cannot be read, the start holds no model, the folder cannot be written or holds another training, or the run
+            cannot be distributed so.
         LockedError: Another process trains in the folder.
         TrainingError: The loss is no longer finite, or something else in the training went wrong.
         RunError: The device's memory ran out, or a process of a distributed training was killed.
@@ -111,36 +124,33 @@ def train_run(run: Run, folder: Path, on_epoch: OnEpoch | None = None, distribut
     check_source(run.data)
     if distribution:
         check_distribution(distribution, run.arch, run.recipe)
+    start = resolve_start(run.start, folder) if run.start is not None else None
     with locked_folder(folder, PATIENCE):
-        segment = Segment(arch=run.arch, data=run.data, recipe=run.recipe, seed=run.seed, to_epoch=run.recipe.epochs, folder=str(folder))
-        result = run_distributed(segment, distribution, on_epoch) if distribution else run_locked(segment, on_epoch)
+        kept = RunFolder(run, folder)
+        segment = Segment(
+            arch=run.arch, data=run.data, recipe=run.recipe, seed=run.seed, start=start, to_epoch=run.recipe.epochs, folder=str(folder)
+        )
+        told = (kept.after_epoch(on_epoch), kept.begin)
+        result = run_distributed(segment, distribution, *told) if distribution else run_locked(segment, *told)
+        kept.draw()
         if result.status == "over_memory":
             raise RunError(f"{result.reason}; a smaller recipe.batch_size needs less")
         if result.status == "failed":
             raise TrainingError(f"{run.name}: {result.reason}")
-        model, score = folder / "model.keras", folder / "test.json"
-        if not (model.exists() and score.exists()):
-            _finish(segment, model, score)
+        kept.write_run()
+        from fvsearch.training.finish import finish, is_finished
+
+        notes = result.notes if is_finished(folder, run.keep) else (*result.notes, *finish(segment, run.name, run.keep, result.epochs))
     return RunSummary(
         name=run.name,
-        model=str(model),
+        model=str(folder / MODEL_FILE),
         last=result.epochs[-1],
-        test=msgspec.json.decode(score.read_bytes(), type=Score | None),
-        notes=result.notes,
+        best=best_epoch(result.epochs),
+        test=msgspec.json.decode((folder / SCORE_FILE).read_bytes(), type=Score | None),
+        notes=notes,
         measured=result.measured,
         input_pace=result.input_pace,
         seconds=result.seconds,
         backend=result.backend,
         device=result.device,
     )
-
-
-def _finish(segment: Segment, model_path: Path, score_path: Path) -> None:
-    """Write the model, then score it on the test split."""
-    from fvsearch.training.finish import score_on_test, trained_model
-
-    model = trained_model(segment)
-    draft = model_path.with_name(".draft.keras")
-    model.save(draft)
-    replace_durably(draft, model_path)
-    write_atomically(score_path, msgspec.json.encode(score_on_test(model, segment)))

@@ -6,6 +6,7 @@ A segment's folder holds
     metrics.jsonl     every epoch's metrics, as they come
     checkpoint.npz    the state after the latest epoch
     result.json       the latest segment that ended, and its result
+    transfer.json     what became of the weights that the training started from, where it started from any
 
 so that a segment goes on from wherever an earlier process was killed, and one that has ended is answered from disk. Importing this
 loads no keras: the coordinator pickles segments, a worker runs them.
@@ -31,6 +32,7 @@ from fvsearch.records import Record, require_at_least
 from fvsearch.study import Data, require_patches
 from fvsearch.training.environment import lasting_imports, set_environment
 from fvsearch.training.metrics import EpochMetrics, InputPace
+from fvsearch.training.start import Start
 
 if TYPE_CHECKING:
     from fvsearch.training.device import Devices
@@ -38,13 +40,16 @@ if TYPE_CHECKING:
 Status = Literal["completed", "over_memory", "failed"]
 OnEpoch = Callable[[dict[str, float]], None]
 """Told of each epoch as it ends: the fields of EpochMetrics."""
+OnStart = Callable[[], list[str]]
+"""Asked once the folder is the training's and the backend is up, before anything is trained; what should be known, as notes."""
 
 
 class Segment(Record, frozen=True, kw_only=True):
     """Epochs `from_epoch` to `to_epoch` of one training.
 
     Attributes:
-        arch, data, recipe, seed: What is trained; with the backend they are the training's identity.
+        arch, data, recipe, seed: What is trained; with the backend and the start's hash they are the training's identity.
+        start: Whose weights the training starts from; the seed's unless said.
         from_epoch: Epochs done before; the checkpoint of an earlier segment holds them.
         to_epoch: Epochs done after.
         folder: Of the training, the same for all its segments.
@@ -57,6 +62,7 @@ class Segment(Record, frozen=True, kw_only=True):
     data: Data
     recipe: Recipe
     seed: int
+    start: Start | None = None
     from_epoch: int = 0
     to_epoch: int
     folder: str
@@ -136,8 +142,20 @@ def run_segment(segment: Segment, on_epoch: OnEpoch | None = None) -> SegmentRes
         return run_locked(segment, on_epoch)
 
 
-def run_locked(segment: Segment, on_epoch: OnEpoch | None = None, find_devices: "Callable[[], Devices] | None" = None) -> SegmentResult:
-    """As `run_segment`, for one who owns the folder already; on one device, or on those that are found once keras is imported."""
+def run_locked(
+    segment: Segment,
+    on_epoch: OnEpoch | None = None,
+    on_start: OnStart | None = None,
+    find_devices: "Callable[[], Devices] | None" = None,
+) -> SegmentResult:
+    """As `run_segment`, for one who owns the folder already.
+
+    Args:
+        segment: What to train.
+        on_epoch: Told of every epoch that this call trains.
+        on_start: For what is to be done in the folder before the training begins or goes on.
+        find_devices: Finds the devices to train on, once keras is imported; one unless said.
+    """
     set_environment()
     clock = Clock()
     with clock.time("import"):
@@ -148,6 +166,8 @@ def run_locked(segment: Segment, on_epoch: OnEpoch | None = None, find_devices: 
     ended = work.ended()
     if ended is not None:
         return ended
+    if on_start is not None:
+        work.notes += on_start()
     try:
         result = work.run(on_epoch)
     except TrainingError as error:

@@ -13,6 +13,7 @@ from fvsearch.training.fit import Stopwatch, compile_model, recipe_model, steps_
 from fvsearch.training.metrics import InputPace, MetricsFile
 from fvsearch.training.ownership import claim_folder, identify
 from fvsearch.training.segment import Clock, Ended, OnEpoch, Segment, SegmentResult, Status
+from fvsearch.training.start import transfer_notes, transfer_start
 from fvsearch.training.warm import WarmModel, keep_warm, take_warm
 from fvsearch.units import show_bytes
 
@@ -48,7 +49,8 @@ class Work:
             checkpoint = read_checkpoint(self.checkpoint_path)
         except (OSError, ValueError):
             return None
-        if msgspec.structs.replace(ended.segment, folder=self.segment.folder) != self.segment:
+        # The start may lie elsewhere by now: its hash is the identity's.
+        if msgspec.structs.replace(ended.segment, folder=self.segment.folder, start=self.segment.start) != self.segment:
             return None
         done = checkpoint.epochs_done if checkpoint else 0
         whole = done == self.segment.to_epoch == len(self.metrics.read())
@@ -77,6 +79,7 @@ class Work:
                     allowed = show_bytes(segment.max_memory)
                     return self.result("over_memory", f"memory is {show_bytes(memory)} as measured, above the {allowed} allowed")
             done = self._resume(model)
+            self._start(model, done)
         self._train(model, splits, range(done, segment.to_epoch), on_epoch)
         if segment.to_epoch < segment.recipe.epochs:
             keep_warm(WarmModel(self.folder, self.identity, segment.to_epoch, model, splits))
@@ -122,6 +125,11 @@ class Work:
             self.checkpoint_path.unlink(missing_ok=True)
         self.metrics.keep(epochs[:done])
         return done
+
+    def _start(self, model: keras.Model, done: int) -> None:
+        """The weights of the start, before the first epoch; after it the checkpoint has them."""
+        if self.segment.start is not None:
+            self.notes += transfer_notes(self.folder) if done else transfer_start(self.segment.start, model, self.folder)
 
     def _train(self, model: keras.Model, splits: SearchSplits, epochs: range, on_epoch: OnEpoch | None) -> None:
         """Train these epochs. Metrics are written before the checkpoint, so that a checkpoint never lacks any."""

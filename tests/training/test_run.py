@@ -1,5 +1,6 @@
 """A run from TOML to model.keras and a score of the test split, read once."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import keras
 import msgspec
 import numpy as np
 import pytest
-from trainings import DATA, EPOCHS, EXAMPLES, RECIPE, RUN
+from trainings import ARCH, DATA, EPOCHS, EXAMPLES, RECIPE, RUN
 
 from fvsearch.data import load, load_test
 from fvsearch.errors import ConfigError, RunError, TrainingError
@@ -16,7 +17,10 @@ from fvsearch.records import from_toml, to_toml
 from fvsearch.study import Data
 from fvsearch.training import finish, work
 from fvsearch.training.checkpoint import read_checkpoint
+from fvsearch.training.environment_file import read_environment
+from fvsearch.training.metrics import MetricsFile
 from fvsearch.training.run import Run, RunSummary, load_run, train_run
+from fvsearch.weights.card import read_card
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +97,47 @@ def test_the_model_on_disk_has_the_score_that_is_told(trained: tuple[Path, RunSu
 
 def test_no_draft_is_left(trained: tuple[Path, RunSummary]) -> None:
     names = {path.name for path in trained[0].iterdir()} - {".lock"}
-    assert names == {"training.json", "metrics.jsonl", "checkpoint.npz", "result.json", "model.keras", "test.json"}
+    state = {"training.json", "metrics.jsonl", "checkpoint.npz", "result.json"}
+    assert names == state | {"run.toml", "environment.json", "best.npz", "curves.png", "model.keras", "model.toml", "test.json"}
+
+
+def test_the_folder_tells_what_was_trained_and_where(trained: tuple[Path, RunSummary]) -> None:
+    folder, summary = trained
+    assert from_toml(folder / "run.toml", Run) == RUN
+    assert f"`fvsearch train {folder}` goes on with it" in (folder / "run.toml").read_text()
+    card = read_card(folder)
+    assert (card.arch, card.image_shape, card.num_classes, card.source) == (ARCH, (8, 8, 1), 3, "stripes")
+    assert card.evidence["validation"]["top1"] == summary.last.top1
+    assert (card.evidence["epoch"], card.evidence["keep"]) == (EPOCHS - 1, "last")
+    (start,) = read_environment(folder).starts
+    assert (start.from_epoch, start.backend, start.device) == (0, keras.backend.backend(), summary.device)
+    assert start.packages["keras"] == keras.__version__ and start.packages["numpy"] == np.__version__
+    assert start.command and start.python and start.cores >= 1
+
+
+def test_the_learning_rate_is_told_of_each_epoch(trained: tuple[Path, RunSummary]) -> None:
+    rates = [epoch.learning_rate for epoch in MetricsFile(trained[0] / "metrics.jsonl").read()]
+    # Warm-up is over after one epoch; then a cosine over three.
+    assert rates == pytest.approx([0.01, 0.0075, 0.0025, 0.0], abs=1e-8)
+
+
+@pytest.mark.parametrize("lost", ["model.toml", "test.json"])
+def test_killed_at_the_end_it_is_finished(lost: str, trained: tuple[Path, RunSummary], tmp_path: Path) -> None:
+    folder = shutil.copytree(trained[0], tmp_path / "copy")
+    before = {name: (folder / name).read_bytes() for name in ("model.toml", "test.json")}
+    (folder / lost).unlink()
+    train_run(RUN, folder)
+    assert {name: (folder / name).read_bytes() for name in before} == before
+
+
+def test_a_run_that_has_ended_is_not_begun_anew_on_another_backend(trained: tuple[Path, RunSummary], tmp_path: Path) -> None:
+    folder = shutil.copytree(trained[0], tmp_path / "copy")
+    told = (folder / "training.json").read_text()
+    backend = keras.backend.backend()
+    (folder / "training.json").write_text(told.replace(f'"{backend}"', '"another"'))
+    with pytest.raises(ConfigError, match=rf"has ended on another and would begin anew on {backend}; give another folder, or --backend"):
+        train_run(RUN, folder)
+    assert (folder / "metrics.jsonl").exists()
 
 
 def test_the_test_split_is_read_once_after_the_model_is_written(
@@ -117,6 +161,7 @@ def test_interrupted_it_goes_on_from_its_last_epoch(trained: tuple[Path, RunSumm
     told: list[float] = []
     summary = train_run(RUN, tmp_path, lambda metrics: told.append(metrics["epoch"]))
     assert told == [2, 3]
+    assert [start.from_epoch for start in read_environment(tmp_path).starts] == [0, 2]
     assert summary.test == trained[1].test
     for one, other in zip(
         keras.saving.load_model(tmp_path / "model.keras").weights, keras.saving.load_model(trained[0] / "model.keras").weights, strict=True
