@@ -18,9 +18,11 @@ def train(run_file: Path, out: Path | None, backend: str | None) -> None:
 
     run = from_toml(run_file, Run)
     set_backend(backend)
+    from fvsearch.data import prepare_source
     from fvsearch.progress import watch_training
     from fvsearch.training.run import train_run
 
+    prepare_source(run.data, lambda activity: click.echo(activity, err=True))
     folder = out or Path("runs") / run.name
     with watch_training(run) as on_epoch:
         summary = train_run(run, folder, on_epoch)

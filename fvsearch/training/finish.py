@@ -4,7 +4,7 @@ from pathlib import Path
 
 import keras
 
-from fvsearch.data import load_test
+from fvsearch.data import ArrayPair, load_test
 from fvsearch.errors import TrainingError
 from fvsearch.training.checkpoint import read_checkpoint
 from fvsearch.training.fit import compile_for_evaluation, evaluate
@@ -34,5 +34,6 @@ def score_on_test(model: keras.Model, segment: Segment) -> dict[str, float] | No
     test = load_test(segment.data)
     if test is None:
         return None
+    assert isinstance(test, ArrayPair)
     compile_for_evaluation(model)
     return {**evaluate(model, test, segment.recipe.batch_size), "images": len(test.labels)}

@@ -104,6 +104,8 @@ def train_epochs(
         TrainingError: The loss is no longer finite.
     """
     train, validation = splits
+    assert isinstance(train, ArrayPair)
+    assert isinstance(validation, ArrayPair)
     taken = steps_per_epoch(recipe, len(train.labels)) * recipe.batch_size
     guard = LossGuard()
     for epoch in epochs:
