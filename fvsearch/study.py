@@ -34,7 +34,8 @@ class Data(Record, frozen=True, kw_only=True):
         image_size: Pixels: one edge of a square, or (height, width).
         channels: Of an image.
         num_classes: Of the labels.
-        validation: Share of the images that the search scores on; of a source with a test split of its own, share of its training images.
+        validation: Share of the images that the search scores on; where the source has a test split of its own, of what else it has,
+            unless that is split too.
         test: Share that nothing but the end of `fvsearch train` reads; a test split of the source's own is taken as it is.
         seed: Of the split.
         train_share: Share of the training split that is trained on; a smaller share is part of a larger one.

@@ -121,10 +121,16 @@ def _path(data: Data) -> Path:
 
 
 def _roots(folder: Path) -> dict[str, Path]:
-    """Folders of class folders by split; under "" the folder itself, where it has no splits of its own. Train is the first."""
+    """Folders of class folders by split; under "" the folder itself, where it has no splits of its own. Train is the first.
+
+    It has where train holds folders, and stands alone or beside another split: a class may be called train.
+    """
     inside = _class_folders(folder)
-    if "train" not in inside or not set(inside) <= set(SPLIT_NAMES) or not _class_folders(folder / "train"):
+    splits = [name for name in inside if name in SPLIT_NAMES]
+    if "train" not in splits or (len(splits) == 1 and len(inside) > 1) or not _class_folders(folder / "train"):
         return {"": folder}
+    if {"validation", "val"} <= set(splits):
+        raise ConfigError(f"a folder must have one validation split, but {folder} has validation and val; take one away")
     return {SPLIT_NAMES[name]: folder / name for name in SPLIT_NAMES if name in inside}
 
 

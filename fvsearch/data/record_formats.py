@@ -45,11 +45,15 @@ def walk_tfrecord(file: Path, keys: Keys) -> Iterator[tuple[str, Row | str]]:
 
 
 def walk_array_record(file: Path, keys: Keys) -> Iterator[tuple[str, Row | str]]:
-    """Through an ArrayRecord file."""
-    opened = _array_records(file)
-    for first in range(0, len(opened), CHUNK):
-        for number, record in enumerate(opened.__getitems__(range(first, min(first + CHUNK, len(opened)))), start=first):
-            yield record_name(file, number), _row(record, Span(0, len(record)), keys, number)
+    """Through an ArrayRecord file; where a chunk of it cannot be read, the walk ends."""
+    first = 0
+    try:
+        opened = _array_records(file)
+        for first in range(0, len(opened), CHUNK):
+            for number, record in enumerate(opened.__getitems__(range(first, min(first + CHUNK, len(opened)))), start=first):
+                yield record_name(file, number), _row(record, Span(0, len(record)), keys, number)
+    except Exception as error:  # its C++ raises what it likes
+        yield f"{file.name}, from record {first} on", _one_line(error)
 
 
 class TFRecords:
@@ -79,15 +83,17 @@ class ArrayRecords:
 
     def __init__(self, records: Records) -> None:
         self._records = records
-        self._opened = [_array_records(file) for file in records.files]
+        self._opened: dict[int, _Opened] = {}
 
     def open(self, number: int) -> io.BytesIO:
         """The encoded image; its whole record is read."""
         file, record, start, length, _ = self._records.rows[number].tolist()
         try:
+            if file not in self._opened:
+                self._opened[file] = _array_records(self._records.files[file])
             content = self._opened[file][record]
-        except Exception as error:  # its C++ raises what it likes
-            raise UnreadableError(str(error)) from None
+        except Exception as error:  # as above
+            raise UnreadableError(_one_line(error)) from None
         return io.BytesIO(content[start : start + length])
 
     def name(self, number: int) -> str:
@@ -106,6 +112,10 @@ def _array_records(file: Path) -> "_Opened":
     from array_record.python.array_record_data_source import ArrayRecordDataSource
 
     return ArrayRecordDataSource([str(file)])
+
+
+def _one_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 class _Opened(Protocol):

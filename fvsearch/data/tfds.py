@@ -163,19 +163,27 @@ def _require_obtainable(named: Named, data: Data, options: TFDSOptions) -> None:
             f"{'is' if len(missing) == 1 else 'are'} not there; then set data.options.download = true"
         )
     if not options.download:
-        known = {place.name for place in _inside(named.folder)} | set(OFTEN)
+        known = {place.name for place in _inside(named.folder) if place.is_dir()} | set(OFTEN)
+        near = "" if named.name in known else suggest(named.name, known)
         raise ConfigError(
             f"{data.source!r} must be prepared in {named.folder.absolute()} (data.options.data_dir), but is not"
-            f"{suggest(named.name, known - {named.name})}; set data.options.download = true to have TensorFlow Datasets "
+            f"{near}; set data.options.download = true to have TensorFlow Datasets "
             f"{'prepare' if named.name in MANUAL else 'download and prepare'} it there"
         )
 
 
 def _info(prepared: Path) -> Any:
-    """TFDS's information on a prepared set."""
+    """TFDS's information on a prepared set.
+
+    Raises:
+        ConfigError: It cannot be read.
+    """
     import tensorflow_datasets as tfds
 
-    return tfds.builder_from_directory(prepared).info
+    try:
+        return tfds.builder_from_directory(prepared).info
+    except Exception as error:  # of JSON, of protocol buffers, of features that this version does not know
+        raise ConfigError(f"TensorFlow Datasets must be able to read {prepared}, but: {error}; prepare the set again") from None
 
 
 def _keys_and_size(info: Any, data: Data) -> tuple[Keys, tuple[int, int] | None]:
@@ -195,7 +203,7 @@ def _keys_and_size(info: Any, data: Data) -> tuple[Keys, tuple[int, int] | None]
     if len(images) != 1 or len(labels) != 1:
         raise ConfigError(
             f"{data.source!r} must have one image and one class label, but its features are "
-            f"{', '.join(f'{name} ({type(feature).__name__})' for name, feature in features.items())}; "
+            f"{', '.join(f'{name} ({type(feature).__name__})' for name, feature in sorted(features.items()))}; "
             'a function of yours may choose: source = "package.module:function"'
         )
     classes = features[labels[0]].num_classes

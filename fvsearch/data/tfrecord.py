@@ -58,15 +58,18 @@ def check_tfrecord(data: Data) -> None:
         with first.open("rb") as opened:
             if opened.read(len(GZIP)) == GZIP:
                 raise ConfigError(f"TFRecord files must not be compressed as a whole, but {first} is; unpack it with gunzip")
-        looked_at = list(itertools.islice(FORMATS["tfrecord"].walk(first, keys), LOOK_AT))
+        broken = []
+        for name, found in itertools.islice(FORMATS["tfrecord"].walk(first, keys), LOOK_AT):
+            if isinstance(found, tuple):
+                return
+            broken.append((name, found))
     except OSError as error:
         raise ConfigError(f"the files of {data.source!r} must be readable, but {first} is not: {error.strerror}") from None
-    if not any(isinstance(found, tuple) for _, found in looked_at):
-        name, reason = looked_at[0] if looked_at else (str(first), "it is empty")
-        raise ConfigError(
-            f"the records of {data.source!r} must have an image {keys.image!r} and a label {keys.label!r}, as data.options.image and "
-            f"data.options.label say, but of {name}: {reason}"
-        )
+    name, reason = broken[0] if broken else (str(first), "it is empty")
+    raise ConfigError(
+        f"the records of {data.source!r} must have an image {keys.image!r} and a label {keys.label!r}, as data.options.image and "
+        f"data.options.label say, but of {name}: {reason}"
+    )
 
 
 def read_tfrecord(data: Data, tell: Tell = silent) -> StoredImages | dict[str, StoredImages]:
