@@ -114,13 +114,16 @@ def train_plain(name: str, whole: bool = False) -> Marks:
     import keras
 
     from fvsearch import build_model
-    from fvsearch.data import load_search_splits
+    from fvsearch.data import ArrayPair, load_search_splits
     from fvsearch.training.batches import evaluation_batch_size
 
     marks.set("import")
+    train, validation = load_search_splits(data)
+    assert isinstance(train, ArrayPair)
+    assert isinstance(validation, ArrayPair)
     images: Any
     labels: Any
-    (images, labels), validation = load_search_splits(data)
+    images, labels = train
     size = evaluation_size = recipe.batch_size
     if whole:
         images, labels = (part[: len(part) // size * size] for part in (images, labels))

@@ -13,7 +13,7 @@ import keras
 
 from fvsearch.arch import Arch
 from fvsearch.budgets import is_met
-from fvsearch.data import ArrayPair, SearchSplits, load_search_splits
+from fvsearch.data import ArrayPair, load_search_splits
 from fvsearch.errors import ConfigError, MissingBackendError
 from fvsearch.export import write_run
 from fvsearch.feasibility import Predictor, require_feasible, spread_over_memory
@@ -120,11 +120,11 @@ class FunnelHyperModel(keras_tuner.HyperModel):
             model: As `build` made it.
             args, kwargs: As `keras.Model.fit`; what `Tuner.search` was given.
         """
-        recipe, splits = self.study.recipe, self._splits
+        recipe, (train, validation) = self.study.recipe, self._splits
         if not args and "x" not in kwargs:
-            kwargs |= {"x": splits.train.images, "y": splits.train.labels}
-            kwargs.setdefault("validation_data", tuple(splits.validation))
-            kwargs.setdefault("validation_batch_size", evaluation_batch_size(len(splits.validation.labels), recipe.step_batch_size))
+            kwargs |= {"x": train.images, "y": train.labels}
+            kwargs.setdefault("validation_data", tuple(validation))
+            kwargs.setdefault("validation_batch_size", evaluation_batch_size(len(validation.labels), recipe.step_batch_size))
         if hasattr(args[0] if args else kwargs["x"], "shape"):
             kwargs.setdefault("batch_size", recipe.step_batch_size)
         kwargs.setdefault("epochs", recipe.epochs)
@@ -197,19 +197,20 @@ class FunnelHyperModel(keras_tuner.HyperModel):
         return self.space.params(spread_over_memory(self.study, self.predictor, 1)[0])
 
     @cached_property
-    def _splits(self) -> SearchSplits:
-        splits = load_search_splits(self.study.data)
-        if not all(isinstance(split, ArrayPair) for split in splits):
+    def _splits(self) -> tuple[ArrayPair, ArrayPair]:
+        """To train on, and to validate on."""
+        train, validation = load_search_splits(self.study.data)
+        if not (isinstance(train, ArrayPair) and isinstance(validation, ArrayPair)):
             raise ConfigError(
                 f"FunnelHyperModel trains on images that are held as arrays, and those of {self.study.data.source!r} are read as they are "
                 "wanted; `fvsearch run` trains on them"
             )
-        return splits
+        return train, validation
 
     @property
     def _steps(self) -> int:
         """Optimizer steps in an epoch of Keras's `fit`, which trains on the last, smaller batch too, one begun at its end counted in."""
-        return math.ceil(len(self._splits.train.labels) / self.study.recipe.batch_size)
+        return math.ceil(len(self._splits[0].labels) / self.study.recipe.batch_size)
 
 
 class Later(keras.optimizers.schedules.LearningRateSchedule):

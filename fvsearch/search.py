@@ -9,7 +9,7 @@ from fvsearch import __version__
 from fvsearch.calibrating.choose import check_wanted, settle_predictions
 from fvsearch.calibration import Predictions
 from fvsearch.confirming import Confirming, confirm
-from fvsearch.data import check_source
+from fvsearch.data import check_source, prepare_source
 from fvsearch.engines import Done, Failed, check_engine, make_engine
 from fvsearch.errors import ConfigError
 from fvsearch.feasibility import Predictor, feasible_note, require_feasible
@@ -55,6 +55,7 @@ def run_study(study: Study, folder: Path, settings: RunSettings, watcher: Watche
     # On a resume the other study's folder may be gone.
     if not (folder / STUDY_FILE).exists() and (other := open_source(study, folder)):
         other.close()
+    prepare_source(study.data, lambda activity: watcher(Progress(activity=activity, done=0, total=study.trials)))
     with locked_folder(folder, patience=0.0):
         ledger = Ledger.create(folder, study)
         if not settings.force_backend:

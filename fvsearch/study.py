@@ -29,15 +29,19 @@ class Data(Record, frozen=True, kw_only=True):
     """Where images come from, their shape, and how they are split.
 
     Attributes:
-        source: "digits", "shapes", or a user's own "package.module:function".
+        source: "digits", "shapes", "folder:PATH" of class folders, "tfds:NAME[/CONFIG][:VERSION]", "tfrecord:PATH" (a folder or a pattern),
+            or a user's own "package.module:function". What has no splits of its own is split by the shares below.
         image_size: Pixels: one edge of a square, or (height, width).
         channels: Of an image.
         num_classes: Of the labels.
-        validation: Share of the images that the search scores on.
-        test: Share that nothing but the end of `fvsearch train` reads.
+        validation: Share of the images that the search scores on; where the source has a test split of its own, of what else it has,
+            unless that is split too.
+        test: Share that nothing but the end of `fvsearch train` reads; a test split of the source's own is taken as it is.
         seed: Of the split.
         train_share: Share of the training split that is trained on; a smaller share is part of a larger one.
-        options: Of the source: keyword arguments for a user's function; samples, difficulty, mislabelled and seed for "shapes".
+        options: Of the source: keyword arguments for a user's function; samples, difficulty, mislabelled and seed for "shapes"; for all
+            whose images are read from files central, for "tfds:" data_dir, manual_dir and download, for "tfrecord:" image, label and
+            first_label.
     """
 
     source: str

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from fvsearch.data import check_source
+from fvsearch.data import check_source, prepare_source
 from fvsearch.errors import ConfigError, RunError
 from fvsearch.files import locked_folder, write_atomically
 from fvsearch.ledger import now
@@ -78,6 +78,7 @@ class Transferring(Record, frozen=True, kw_only=True):
     """Where a transfer study is.
 
     Attributes:
+        activity: What goes on before anything is trained; empty from then on.
         done: Trainings that have ended, of the total.
         running: Trainings under way.
         ended: The training that has just ended, if this is why progress is told.
@@ -87,6 +88,7 @@ class Transferring(Record, frozen=True, kw_only=True):
     total: int
     running: tuple[TransferResult, ...] = ()
     ended: TransferResult | None = None
+    activity: str = ""
 
 
 Watcher = Callable[[Transferring], None]
@@ -120,6 +122,8 @@ def run_transfer(study: TransferStudy, folder: Path, settings: RunSettings, watc
     """
     for phase in (study.pretraining, study.finetuning):
         check_source(phase.data)
+    for phase in (study.pretraining, study.finetuning):
+        prepare_source(phase.data, lambda activity: watcher(Transferring(done=0, total=study.num_runs, activity=activity)))
     with locked_folder(folder, patience=0.0):
         _claim(folder, study)
         stands = {result.name: result for result in results(folder)}

@@ -137,9 +137,11 @@ def _train(
 
         writer = RunEventWriter(run, folder)
     set_backend(backend)
+    from fvsearch.data import prepare_source
     from fvsearch.progress import watch_training
     from fvsearch.training.run import train_run
 
+    prepare_source(run.data, lambda activity: click.echo(activity, err=True))
     with watch_training(run) as show:
 
         def on_epoch(metrics: dict[str, float]) -> None:

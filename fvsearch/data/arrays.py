@@ -1,7 +1,8 @@
-"""Images and labels as arrays, and the laws they keep."""
+"""Images and labels as arrays, the laws they keep, and splits."""
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from fvsearch.data.images import Images
 from fvsearch.errors import ConfigError
 from fvsearch.study import Data
 
@@ -24,20 +25,24 @@ class ArrayPair(NamedTuple):
     images: "NDArray[np.float32]"
     labels: "NDArray[np.int32]"
 
+    def take(self, indices: "NDArray[np.int64]") -> "ArrayPair":
+        """The images at these indices, in this order."""
+        return ArrayPair(self.images[indices], self.labels[indices])
+
 
 class SearchSplits(NamedTuple):
     """What a search may read: no test images."""
 
-    train: ArrayPair
-    validation: ArrayPair
+    train: ArrayPair | Images
+    validation: ArrayPair | Images
 
 
 class Splits(NamedTuple):
     """Disjoint splits; test is None where the Data record leaves it no share."""
 
-    train: ArrayPair
-    validation: ArrayPair
-    test: ArrayPair | None
+    train: ArrayPair | Images
+    validation: ArrayPair | Images
+    test: ArrayPair | Images | None
 
 
 def check_pair(pair: Any, data: Data, place: str) -> ArrayPair:

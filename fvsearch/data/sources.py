@@ -1,27 +1,36 @@
 """From a Data record to splits: which source, read how, split how."""
 
 import re
-from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 from fvsearch.data.arrays import ArrayPair, SearchSplits, Splits
 from fvsearch.data.digits import check_digits, read_digits
+from fvsearch.data.folder import check_folder, read_folder
+from fvsearch.data.images import Images
+from fvsearch.data.indexes import Tell
 from fvsearch.data.shapes import check_shapes, read_shapes
 from fvsearch.data.splits import share_indices, split_indices
+from fvsearch.data.stored import StoredImages
+from fvsearch.data.tfds import check_tfds, read_tfds
+from fvsearch.data.tfrecord import check_tfrecord, read_tfrecord
 from fvsearch.data.user import check_function, read_function
 from fvsearch.errors import ConfigError
 from fvsearch.records import suggest
 from fvsearch.study import Data
 
-if TYPE_CHECKING:
-    from fvsearch.data.splits import Indices
+Found = ArrayPair | StoredImages
 
 
 class _Source(NamedTuple):
-    """A kind of source: `check` reads nothing, `read` gives all images, or splits by name."""
+    """A kind of source: `check` reads nothing, `read` gives all images, or splits by name.
+
+    What `prepare` does is slow the first time and kept; `read` does it too, but tells nobody.
+    """
 
     check: Callable[[Data], None]
-    read: Callable[[Data], ArrayPair | dict[str, ArrayPair]]
+    read: Callable[[Data], Found | Mapping[str, Found]]
+    prepare: Callable[[Data, Tell], object] | None = None
 
 
 SOURCES = {"digits": _Source(check_digits, read_digits), "shapes": _Source(check_shapes, read_shapes)}
@@ -29,9 +38,17 @@ SYNTHETIC = {"shapes"}
 """Sources whose images are drawn by formula: what shows them says so."""
 FUNCTION = _Source(check_function, read_function)
 
-PLANNED = {"tfds": "tensorflow-datasets", "folder": "a folder of images, one sub-folder a class"}
-"""Kinds of sources that this version does not read yet, by their prefix."""
+STORED = {
+    "folder": _Source(check_folder, read_folder, read_folder),
+    "tfds": _Source(check_tfds, read_tfds, read_tfds),
+    "tfrecord": _Source(check_tfrecord, read_tfrecord, read_tfrecord),
+}
+"""Kinds of sources whose images are read when they are wanted, by their prefix."""
+SPOKEN = {"folder": "images in {}", "tfds": "{} of TensorFlow Datasets", "tfrecord": "TFRecords in {}"}
+WHERE = {"data_dir", "manual_dir", "download"}
+"""Options of theirs that say where the images are, and not which."""
 
+KINDS = "'digits', 'shapes', 'folder:PATH', 'tfds:NAME', 'tfrecord:PATH' or a function's name"
 WAY_OUT = 'source = "package.module:function" names a function of yours that returns (images, labels)'
 
 
@@ -44,14 +61,34 @@ def check_source(data: Data) -> None:
     _source(data).check(data)
 
 
+def prepare_source(data: Data, tell: Tell) -> None:
+    """Do what is slow the first time that a source is read, and is kept: download where that is allowed, look at each image's header.
+
+    Whoever reads the source does it where it is not done; this is for the process that has a user to tell.
+
+    Args:
+        data: Names the source.
+        tell: Is told what goes on, every few seconds.
+
+    Raises:
+        ConfigError: The source cannot be read or breaks a law.
+        RunError: It cannot be downloaded.
+    """
+    source = _source(data)
+    if source.prepare is not None:
+        source.prepare(data, tell)
+
+
 def describe_source(data: Data) -> str:
-    """The source and its options as a reader sees them: `shapes (synthetic; samples 4000, difficulty 0.5)`."""
+    """The source and its options as a reader sees them: `shapes (synthetic; samples 4000, difficulty 0.5)`, `images in photos`."""
+    prefix, _, named = data.source.partition(":")
+    source = SPOKEN[prefix].format(named) if prefix in SPOKEN else data.source
     said = ["synthetic"] if data.source in SYNTHETIC else []
-    if data.options:
-        said.append(", ".join(f"{name} {value}" for name, value in data.options.items()))
+    if options := [f"{name} {value}" for name, value in data.options.items() if prefix not in STORED or name not in WHERE]:
+        said.append(", ".join(options))
     if data.train_share < 1:
         said.append(f"{100 * data.train_share:g}% of the training images")
-    return f"{data.source} ({'; '.join(said)})" if said else data.source
+    return f"{source} ({'; '.join(said)})" if said else source
 
 
 def load(data: Data) -> Splits:
@@ -74,7 +111,7 @@ def load_search_splits(data: Data) -> SearchSplits:
     return SearchSplits(found["train"], found["validation"])
 
 
-def load_test(data: Data) -> ArrayPair | None:
+def load_test(data: Data) -> ArrayPair | Images | None:
     """The test images, for the end of a training, once; none where the source has none and data.test is 0.
 
     Raises:
@@ -88,37 +125,38 @@ def _source(data: Data) -> _Source:
     if data.source in SOURCES:
         return SOURCES[data.source]
     prefix, colon, _ = data.source.partition(":")
-    if colon and prefix in PLANNED:
-        height, width, channels = data.image_shape
-        raise ConfigError(
-            f"the data source {data.source!r} wants images of {height}x{width}x{channels} in {data.num_classes} classes from "
-            f"{PLANNED[prefix]}, which this version of fvsearch cannot read yet; {WAY_OUT}"
-        )
+    if colon and prefix in STORED:
+        return STORED[prefix]
     if re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*", data.source):
         return FUNCTION
-    known = ", ".join(map(repr, SOURCES))
-    raise ConfigError(
-        f"the data source must be {known} or a function's name, but got {data.source!r}{suggest(data.source, SOURCES)}; {WAY_OUT}"
-    )
+    near = suggest(prefix, [*SOURCES, *STORED]) if colon else suggest(data.source, SOURCES)
+    raise ConfigError(f"the data source must be {KINDS}, but got {data.source!r}{near}; {WAY_OUT}")
 
 
-def _read(data: Data, names: tuple[str, ...]) -> dict[str, ArrayPair]:
+def _read(data: Data, names: tuple[str, ...]) -> dict[str, Found]:
     """The splits of these names, those that there are, no others taken out of the source's images; of the training split its share."""
     found = _source(data).read(data)
-    splits = found if isinstance(found, dict) else {}
-    if isinstance(found, ArrayPair):
+    if not isinstance(found, Mapping):
         test, validation, train = split_indices(found.labels, data.num_classes, (data.test, data.validation), data.seed)
         indices = {"train": train, "validation": validation, "test": test}
-        splits = {name: _take(found, indices[name]) for name in names}
-    elif "validation" not in splits:
-        # The source has a test split of its own: the validation split is a share of what it gives to train on.
-        whole = splits["train"]
-        validation, train = split_indices(whole.labels, data.num_classes, (data.validation,), data.seed)
-        splits |= {"train": _take(whole, train), "validation": _take(whole, validation)}
+        splits = {name: found.take(indices[name]) for name in names}
+    else:
+        splits = dict(found)
+        if "validation" not in splits:
+            # The source has a test split of its own: the validation split is a share of what it gives to train on.
+            whole = splits["train"]
+            validation, train = split_indices(whole.labels, data.num_classes, (data.validation,), data.seed)
+            splits |= {"train": whole.take(train), "validation": whole.take(validation)}
     if "train" in names and data.train_share < 1:
-        splits["train"] = _take(splits["train"], share_indices(splits["train"].labels, data.train_share, data.seed))
-    return {name: splits[name] for name in names if name in splits and len(splits[name].labels)}
+        splits["train"] = splits["train"].take(share_indices(splits["train"].labels, data.train_share, data.seed))
+    return {name: _held(splits[name]) for name in names if name in splits and len(splits[name].labels)}
 
 
-def _take(pair: ArrayPair, indices: "Indices") -> ArrayPair:
-    return ArrayPair(pair.images[indices], pair.labels[indices])
+def _held(split: Found) -> Found:
+    """A small split as arrays; one with an image that cannot be read stays as it is, for its problems are to be told."""
+    import numpy as np
+
+    if isinstance(split, ArrayPair) or not split.is_small:
+        return split
+    images = split.read(np.arange(len(split)))
+    return split if split.problems else ArrayPair(images, split.labels)

@@ -1,7 +1,7 @@
 """Disjoint, stratified, seeded splits: the same on every machine and in every process."""
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from fvsearch.errors import ConfigError
 
@@ -11,6 +11,11 @@ if TYPE_CHECKING:
 
     Indices = NDArray[np.int64]
     Labels = NDArray[np.int32]
+
+T = TypeVar("T")
+
+SPLIT_NAMES = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
+"""What folders and files call splits, and we."""
 
 
 def split_indices(labels: "Labels", num_classes: int, shares: tuple[float, ...], seed: int) -> "tuple[Indices, ...]":
@@ -66,6 +71,20 @@ def share_indices(labels: "Labels", share: float, seed: int) -> "Indices":
         members = rng.permutation(np.flatnonzero(labels == label))
         taken.append(members[: max(1, round(share * len(members)))])
     return np.sort(np.concatenate(taken))
+
+
+def own_splits(found: dict[str, T]) -> T | dict[str, T]:
+    """A source's own splits as a search takes them.
+
+    Where there is no test split of labelled images, validation is it, as in ImageNet: a search then validates on a share of train, and
+    what is published as validation is read once, at the end. Train alone is everything, to be split by shares.
+
+    Args:
+        found: By name; train is there.
+    """
+    if "test" not in found and "validation" in found:
+        return {"train": found["train"], "test": found["validation"]}
+    return found if "test" in found else found["train"]
 
 
 def _require_each_class(labels: "Labels", num_classes: int, least: int) -> None:

@@ -11,13 +11,13 @@ class Told(NamedTuple):
     Attributes:
         done: Trainings that have ended, of the total.
         running: Names of those under way.
-        ended: A line about the one that has just ended; empty where none has.
+        said: A line to print, such as what the training that has just ended came to; empty for none.
     """
 
     done: int
     total: int
     running: tuple[str, ...]
-    ended: str
+    said: str
 
 
 class Tell(Protocol):
@@ -44,8 +44,8 @@ def bar_over_trainings(activity: str) -> Iterator[Tell]:
         task = bar.add_task(activity, total=None, detail="")
 
         def tell(told: Told) -> None:
-            if told.ended:
-                console.print(told.ended, markup=False, soft_wrap=True)
+            if told.said:
+                console.print(told.said, markup=False, soft_wrap=True)
             bar.update(task, completed=told.done, total=told.total, detail=", ".join(told.running))
 
         yield tell

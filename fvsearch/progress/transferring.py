@@ -19,7 +19,7 @@ def watch_transferring() -> Iterator["Watcher"]:
 
         def watcher(progress: "Transferring") -> None:
             running = tuple(one.name for one in progress.running)
-            tell(Told(progress.done, progress.total, running, _line(progress.ended) if progress.ended else ""))
+            tell(Told(progress.done, progress.total, running, _line(progress.ended) if progress.ended else progress.activity))
 
         yield watcher
 

@@ -83,17 +83,18 @@ def evaluate_model(trained: Trained, data: Data, split: Split) -> Evaluation:
 
     from fvsearch.data import load_search_splits, load_test
     from fvsearch.training.device import set_up_device
-    from fvsearch.training.fit import evaluation_batch_size
+    from fvsearch.training.feeding import scoring
     from fvsearch.weights.card import read_model
 
-    pair = load_test(data) if split == "test" else load_search_splits(data).validation
-    if pair is None:
+    images = load_test(data) if split == "test" else load_search_splits(data).validation
+    if images is None:
         raise ConfigError("the data must have a test split to be evaluated on it, but `data.test` is 0; --split validation reads the other")
     set_up_device()
     _, model = read_model(trained.folder)
-    limit = trained.run.recipe.batch_size if trained.run else BATCH_SIZE
-    logits = model.predict(pair.images, batch_size=evaluation_batch_size(len(pair.labels), limit), verbose=0)  # (images, classes)
-    return score(logits, pair.labels, data, split, keras.backend.backend())
+    limit = trained.run.recipe.step_batch_size if trained.run else BATCH_SIZE
+    with scoring(model, images, limit) as scored:
+        logits = model.predict(**{name: value for name, value in scored.items() if name != "y"}, verbose=0)  # (images, classes)
+    return score(logits, images.labels, data, split, keras.backend.backend())
 
 
 def score(logits: "NDArray[np.floating]", labels: "NDArray[np.int32]", data: Data, split: Split, backend: str) -> Evaluation:

@@ -5,7 +5,7 @@ from pathlib import Path
 import keras
 import msgspec
 
-from fvsearch.data import SearchSplits, load_search_splits
+from fvsearch.data import SearchSplits, load_search_splits, problem_notes
 from fvsearch.meters.memory import step_memory
 from fvsearch.training.checkpoint import read_checkpoint, save_checkpoint
 from fvsearch.training.device import Devices, set_up_device, versions
@@ -81,6 +81,7 @@ class Work:
             done = self._resume(model)
             self._start(model, done)
         self._train(model, splits, range(done, segment.to_epoch), on_epoch)
+        self.notes += problem_notes(splits)
         if segment.to_epoch < segment.recipe.epochs:
             keep_warm(WarmModel(self.folder, self.identity, segment.to_epoch, model, splits))
         return self.result("completed")

@@ -22,6 +22,12 @@ def test_a_source_is_described_with_its_options_and_its_share() -> None:
     assert describe_source(DIGITS) == "digits"
     shapes = Data(source="shapes", image_size=8, channels=1, num_classes=10, options={"samples": 600, "difficulty": 0.5}, train_share=0.25)
     assert describe_source(shapes) == "shapes (synthetic; samples 600, difficulty 0.5; 25% of the training images)"
+    photos = Data(source="folder:photos/cats", image_size=8, channels=1, num_classes=10, options={"central": 1}, train_share=0.25)
+    assert describe_source(photos) == "images in photos/cats (central 1; 25% of the training images)"
+    cifar = Data(source="tfds:cifar10", image_size=8, channels=1, num_classes=10, options={"download": True, "data_dir": "/data"})
+    assert describe_source(cifar) == "cifar10 of TensorFlow Datasets"
+    records = Data(source="tfrecord:/data/*.tfrecord", image_size=8, channels=1, num_classes=10)
+    assert describe_source(records) == "TFRecords in /data/*.tfrecord"
 
 
 def stripes(source: str = "user_data:stripes", **changes: Any) -> Data:
@@ -181,11 +187,12 @@ def test_checking_a_source_does_not_run_a_users_code(here: Path) -> None:
     [
         ("user_dat:stripes", r"there is no 'user_dat' in Python's path or .* \(did you mean 'user_data'\?\)"),
         ("user_data:strips", r"user_data.py has no 'strips' \(did you mean 'stripes'\?\)"),
-        ("digts", r"must be 'digits', 'shapes' or a function's name, but got 'digts' \(did you mean 'digits'\?\); source ="),
-        ("user_data:", "must be 'digits', 'shapes' or a function's name"),
-        ("function", "must be 'digits', 'shapes' or a function's name"),
-        ("tfds:imagenet2012", r"wants images of 8x8x1 in 3 classes from tensorflow-datasets, .* cannot read yet; source ="),
-        ("folder:photos", "'folder:photos' wants images of 8x8x1 in 3 classes from a folder of images"),
+        ("digts", r"must be 'digits', 'shapes', .* or a function's name, but got 'digts' \(did you mean 'digits'\?\); source ="),
+        ("user_data:", "must be 'digits', 'shapes', .* or a function's name"),
+        ("function", "must be 'digits', 'shapes', .* or a function's name"),
+        ("tdfs:cifar10", r"there is no 'tdfs' in Python's path or .* \(did you mean 'tfds'\?\) at data.source"),
+        ("tfrecords:cifar10", r"there is no 'tfrecords' in Python's path or .* \(did you mean 'tfrecord'\?\) at data.source"),
+        ("folders:/photos", r"must be .*'folder:PATH'.*, but got 'folders:/photos' \(did you mean 'folder'\?\); source ="),
         ("digits", r"has image_size=8, channels=1, num_classes=10, but got image_size=8, channels=1, num_classes=3 at data"),
     ],
 )

@@ -1,0 +1,160 @@
+"""From an encoded image to pixels of the wanted shape, by Pillow: whatever its format, mode, size and orientation.
+
+A box of the image is resized, bilinear and antialiased. Evaluation takes a box in the middle, as is usual for ImageNet: the largest of the
+target's proportions, and of it 87.5% of either edge (resize to 256, crop 224), yet no fewer pixels than the target has where the image
+has them. An image that has the target's size already is thus taken whole, as is usual for CIFAR, and nothing is squeezed.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from fvsearch.data.images import Box
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL.Image import Image
+
+CENTRAL = 0.875
+"""Share of either edge that evaluation looks at."""
+
+GAP = 2.0
+"""A huge image is first shrunk cheaply to no less than this many times the target's size, then resized well."""
+
+DRAFTED = ("JPEG", "MPO")
+"""Formats that Pillow decodes small, if it is told so before."""
+
+ORIENTATION = 0x0112
+"""The EXIF tag that says how an image is to be turned."""
+
+Encoded = Path | IO[bytes]
+
+
+class UnreadableError(Exception):
+    """An image that cannot be read; the reason, in a few words. Whoever reads many decides what becomes of it."""
+
+
+def decode(encoded: Encoded, shape: tuple[int, int, int], crop: Callable[[int, int], Box]) -> "NDArray[np.uint8]":
+    """A box of an image, resized.
+
+    Args:
+        encoded: A file, or its bytes.
+        shape: (height, width, channels) of what is returned; 1 channel is grey, 3 are red, green, blue.
+        crop: From (height, width) of the upright image to the box that is taken.
+
+    Returns:
+        (height, width, channels).
+
+    Raises:
+        UnreadableError: The image is broken, or of a kind that is not one of levels from dark to light.
+    """
+    import numpy as np
+    from PIL import Image, ImageOps
+
+    height, width, channels = shape
+    with open_image(encoded) as image:
+        with _unreadable():
+            drafts = image.format in DRAFTED
+            # Others are decoded whole and turned before their size is asked for: where the tag is, and who minds it, is their affair.
+            is_turned = drafts and image.getexif().get(ORIENTATION, 1) >= 5
+            if not drafts:
+                ImageOps.exif_transpose(image, in_place=True)
+        original = image.size if is_turned else image.size[::-1]  # (height, width), upright
+        top, left, box_height, box_width = box = crop(*original)
+        if not (0 <= top < top + box_height <= original[0] and 0 <= left < left + box_width <= original[1]):
+            raise ValueError(f"a box must lie in its image, but got {box} of an image of {original[0]}x{original[1]} pixels")
+        with _unreadable():
+            shrunk = 1
+            if drafts:
+                shrunk = _draft(image, min(box_height / height, box_width / width) / GAP)
+                ImageOps.exif_transpose(image, in_place=True)
+            corners = (left / shrunk, top / shrunk, (left + box_width) / shrunk, (top + box_height) / shrunk)
+            resized = _levels(image, channels).resize((width, height), Image.Resampling.BILINEAR, box=corners, reducing_gap=GAP)
+            return np.asarray(resized).reshape(shape)
+
+
+def open_image(encoded: Encoded) -> "Image":
+    """An image whose header is read, and not more: its format is known, and its size is within Pillow's limit.
+
+    Raises:
+        UnreadableError: It is not.
+    """
+    from PIL import Image
+
+    with _unreadable():
+        image = Image.open(encoded)
+    # Pillow itself only warns up to twice its limit, and whether a warning is an error is the process's affair.
+    width, height = image.size
+    if Image.MAX_IMAGE_PIXELS is not None and width * height > Image.MAX_IMAGE_PIXELS:
+        image.close()
+        raise UnreadableError(_too_large())
+    if image.mode == "F":
+        image.close()
+        raise UnreadableError("floating-point pixels")
+    return image
+
+
+def evaluation_box(height: int, width: int, target: tuple[int, int], central: float = CENTRAL) -> Box:
+    """What evaluation takes of an image: 328x328 pixels in the middle of 375x500 for a target of 224x224; all of 32x32 for 32x32.
+
+    Args:
+        height, width: Of the image.
+        target: (height, width) that the box is resized to.
+        central: Share of either edge of the largest box.
+    """
+    largest = min(height / target[0], width / target[1])  # pixels of the image for one of the target
+    scale = max(central * largest, min(largest, 1.0))
+    box_height, box_width = max(1, round(target[0] * scale)), max(1, round(target[1] * scale))
+    return (height - box_height) // 2, (width - box_width) // 2, box_height, box_width
+
+
+def _draft(image: "Image", shrink: float) -> int:
+    """Have a JPEG decoded at 1/2, 1/4 or 1/8 of its size, if that shrinks it by no more than `shrink`; by how much it does."""
+    if shrink < 2:
+        return 1
+    width, height = image.size
+    drafted = image.draft(None, (int(width / shrink) + 1, int(height / shrink) + 1))
+    return 1 if drafted is None else round(width / drafted[1][2])
+
+
+def _levels(image: "Image", channels: int) -> "Image":
+    """Pixels of 8 bits: 16 bits are scaled down, and what is transparent shows white."""
+    import numpy as np
+    from PIL import Image
+
+    if image.mode.startswith("I"):
+        # 16 bits, which Pillow would clip; of 32 bits it opens what 16 would do for.
+        levels = np.clip(np.asarray(image).astype(np.int64), 0, 65535)
+        image = Image.fromarray(((levels + 128) // 257).astype(np.uint8))
+    elif image.has_transparency_data:
+        ground = Image.new("RGBA", image.size, "white")
+        ground.alpha_composite(image.convert("RGBA"))
+        image = ground
+    return image.convert("L" if channels == 1 else "RGB")
+
+
+@contextlib.contextmanager
+def _unreadable() -> Iterator[None]:
+    """Whatever Pillow raises is the image's fault: its formats raise what their parsers stumble over."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        yield
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+        raise UnreadableError(_too_large()) from None
+    except UnidentifiedImageError:
+        raise UnreadableError("not an image that Pillow knows") from None
+    except OSError as error:
+        raise UnreadableError(error.strerror or str(error)) from None
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise UnreadableError(f"{type(error).__name__}: {error}") from None
+
+
+def _too_large() -> str:
+    from PIL import Image
+
+    return f"more than Pillow's limit of {Image.MAX_IMAGE_PIXELS:,} pixels"
