@@ -66,6 +66,6 @@ class JudgedByAverage(keras.callbacks.Callback):
 def by_optimizer_step(kind: type[keras.optimizers.Optimizer]) -> type[keras.optimizers.Optimizer]:
     """One of Keras's optimizer classes that counts in optimizer steps."""
     # On PyTorch, Keras has classes in the place of its own that update all variables in one call.
-    make: Any = kind.__new__
-    found = type(make(kind))
+    of_keras: Any = kind
+    found = type(of_keras.__new__(of_keras))
     return type(kind.__name__, (ByOptimizerStep, found), {"__doc__": f"{kind.__name__} that counts in optimizer steps."})
