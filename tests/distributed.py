@@ -13,6 +13,7 @@ import msgspec
 import psutil
 
 from fvsearch.arch import Arch, Stage
+from fvsearch.errors import RunError
 from fvsearch.recipe import Recipe
 from fvsearch.study import Data
 from fvsearch.training.distribute import Distribution
@@ -44,7 +45,8 @@ def train(
 
     Args:
         folder: Of the run.
-        interrupt: Epochs of the run after which Ctrl-C ends the training; none lets it end.
+        interrupt: Epochs of the run after which Ctrl-C ends the training, or, where it has a process for each device, the death of one of
+            them; none lets it end.
         copy: Folder to which the run's is copied after its first epoch.
         shared, devices: How it is distributed; no devices is one.
         recipe: Changes to it.
@@ -54,19 +56,22 @@ def train(
         if copy is not None and metrics["epoch"] == 0:
             shutil.copytree(folder, copy)
         if metrics["epoch"] + 1 == interrupt:
-            raise KeyboardInterrupt
+            ranks = psutil.Process().children()
+            if not ranks:
+                raise KeyboardInterrupt
+            max(ranks, key=psutil.Process.create_time).kill()
 
     run = msgspec.structs.replace(RUN, recipe=msgspec.structs.replace(RECIPE, **recipe))
     distribution = Distribution(shared=shared, devices=devices) if devices else None
-    device, notes, interrupted = "", (), False
+    device, notes, ended = "", (), ""
     try:
         summary = train_run(run, Path(folder), on_epoch, distribution)
         device, notes = summary.device, summary.notes
-    except KeyboardInterrupt:
-        interrupted = True
+    except (KeyboardInterrupt, RunError) as error:
+        ended = f"{type(error).__name__}: {error}"
     files = sorted(path.name for path in Path(folder).iterdir())
     left = [child.name() for child in psutil.Process().children(recursive=True)]
-    return {"curve": curve(Path(folder)), "device": device, "notes": notes, "interrupted": interrupted, "files": files, "left": left}
+    return {"curve": curve(Path(folder)), "device": device, "notes": notes, "ended": ended, "files": files, "left": left}
 
 
 if __name__ == "__main__":

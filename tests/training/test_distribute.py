@@ -9,7 +9,6 @@ import pickle
 import signal
 import subprocess
 import sys
-import time
 from multiprocessing import Pipe
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,6 @@ from typing import Any
 import keras
 import msgspec
 import numpy as np
-import psutil
 import pytest
 from distributed import RECIPE, RUN, train
 from trainings import segment_in
@@ -98,7 +96,7 @@ def test_several_devices_train_as_one_does(one: Came, several: list[Came]) -> No
 
 @pytest.mark.slow
 def test_a_training_goes_from_one_device_to_several_and_back(one: Came, several: list[Came], folder: Path) -> None:
-    assert several[1]["interrupted"] and several[1]["notes"] == []
+    assert len(several[1]["curve"]) == 2 and several[1]["ended"]
     finished = train(str(folder / "handed over"), dropout=MASKS)
     require_same_curve(one["curve"], finished["curve"])
     assert (finished["device"], finished["notes"]) == ("cpu", ())
@@ -136,18 +134,9 @@ def test_heads_and_hidden_units_are_what_layers_share() -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(BACKEND != "torch", reason="of PyTorch, which has a process for each device")
-def test_one_rank_killed_all_end(tmp_path: Path) -> None:
-    process = start({"folder": "run", "devices": 2, "epochs": 10**5}, folder=tmp_path)
-    until = time.monotonic() + 150
-    while not (tmp_path / "run" / "checkpoint.npz").exists():
-        assert process.poll() is None and time.monotonic() < until, process.communicate()
-        time.sleep(0.05)
-    first, second = psutil.Process(process.pid).children()
-    second.kill()
-    said = process.communicate(timeout=60)[1]
-    assert psutil.wait_procs([first, second], timeout=10)[1] == []
-    sentence = "but rank 1 of 2 was killed by SIGKILL (as the system does when memory runs out); its output is in run/ranks.log"
-    assert sentence in said
+def test_one_rank_killed_all_end(several: list[Came]) -> None:
+    sentence = "but rank 1 of 2 was killed by SIGKILL (as the system does when memory runs out); its output is in handed over/ranks.log"
+    assert sentence in several[1]["ended"] and several[1]["ended"].startswith("RunError")
 
 
 @pytest.mark.skipif(BACKEND != "torch", reason="of PyTorch, which has a process for each device")
