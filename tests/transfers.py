@@ -58,6 +58,7 @@ def summary_of(task: Task) -> RunSummary:
         model=str(task.folder / "model.keras"),
         last=epochs[-1],
         best=epochs[-1],
+        input_pace=None,
         test=Score(loss=0.5, top1=top1 - 0.02, top5=1.0, images=40),
         notes=(),
         measured={"memory": 1e6},
