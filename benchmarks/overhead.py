@@ -114,13 +114,11 @@ def train_plain(name: str, whole: bool = False) -> Marks:
     import keras
 
     from fvsearch import build_model
-    from fvsearch.data import ArrayPair, load_search_splits
+    from fvsearch.data import as_arrays, load_search_splits
     from fvsearch.training.fit import evaluation_batch_size
 
     marks.set("import")
-    train, validation = load_search_splits(data)
-    assert isinstance(train, ArrayPair)
-    assert isinstance(validation, ArrayPair)
+    train, validation = map(as_arrays, load_search_splits(data))
     images: Any
     labels: Any
     images, labels = train

@@ -13,7 +13,7 @@ import keras
 
 from fvsearch.arch import Arch
 from fvsearch.budgets import is_met
-from fvsearch.data import ArrayPair, SearchSplits, load_search_splits
+from fvsearch.data import SearchSplits, as_arrays, load_search_splits
 from fvsearch.errors import MissingBackendError
 from fvsearch.export import write_run
 from fvsearch.feasibility import Predictor, require_feasible, spread_over_memory
@@ -115,10 +115,9 @@ class FunnelHyperModel(keras_tuner.HyperModel):
         """
         recipe, splits = self.study.recipe, self._splits
         if not args and "x" not in kwargs:
-            assert isinstance(splits.train, ArrayPair)
-            assert isinstance(splits.validation, ArrayPair)
-            kwargs |= {"x": splits.train.images, "y": splits.train.labels}
-            kwargs.setdefault("validation_data", tuple(splits.validation))
+            train, validation = map(as_arrays, splits)
+            kwargs |= {"x": train.images, "y": train.labels}
+            kwargs.setdefault("validation_data", tuple(validation))
             kwargs.setdefault("validation_batch_size", evaluation_batch_size(len(splits.validation.labels), recipe.batch_size))
         if hasattr(args[0] if args else kwargs["x"], "shape"):
             kwargs.setdefault("batch_size", recipe.batch_size)

@@ -6,7 +6,7 @@ never hands out test images; `load_test` is for the end of a training. Nothing h
 heavy.
 """
 
-from fvsearch.data.arrays import ArrayPair, SearchSplits, Splits
+from fvsearch.data.arrays import ArrayPair, SearchSplits, Splits, as_arrays
 from fvsearch.data.images import Images
 from fvsearch.data.problems import problem_notes
 from fvsearch.data.sources import check_source, describe_source, load, load_search_splits, load_test, prepare_source
@@ -16,6 +16,7 @@ __all__ = [
     "Images",
     "SearchSplits",
     "Splits",
+    "as_arrays",
     "check_source",
     "describe_source",
     "load",

@@ -45,6 +45,13 @@ class Splits(NamedTuple):
     test: ArrayPair | Images | None
 
 
+def as_arrays(split: ArrayPair | Images) -> ArrayPair:
+    """A split held whole, its images as evaluation sees them; for sets that fit into memory."""
+    import numpy as np
+
+    return split if isinstance(split, ArrayPair) else ArrayPair(split.read(np.arange(len(split))), split.labels)
+
+
 def check_pair(pair: Any, data: Data, place: str) -> ArrayPair:
     """What a user's function returned as one split, as an ArrayPair; uint8 becomes x / 127.5 - 1.
 

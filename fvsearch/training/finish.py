@@ -4,7 +4,7 @@ from pathlib import Path
 
 import keras
 
-from fvsearch.data import ArrayPair, load_test
+from fvsearch.data import as_arrays, load_test
 from fvsearch.errors import TrainingError
 from fvsearch.training.checkpoint import read_checkpoint
 from fvsearch.training.fit import compile_for_evaluation, evaluate
@@ -34,6 +34,5 @@ def score_on_test(model: keras.Model, segment: Segment) -> dict[str, float] | No
     test = load_test(segment.data)
     if test is None:
         return None
-    assert isinstance(test, ArrayPair)
     compile_for_evaluation(model)
-    return {**evaluate(model, test, segment.recipe.batch_size), "images": len(test.labels)}
+    return {**evaluate(model, as_arrays(test), segment.recipe.batch_size), "images": len(test.labels)}

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from fvsearch.arch import Arch
-from fvsearch.data import ArrayPair, SearchSplits
+from fvsearch.data import ArrayPair, SearchSplits, as_arrays
 from fvsearch.errors import ConfigError, TrainingError
 from fvsearch.models import build_model
 from fvsearch.recipe import Recipe
@@ -103,9 +103,7 @@ def train_epochs(
     Raises:
         TrainingError: The loss is no longer finite.
     """
-    train, validation = splits
-    assert isinstance(train, ArrayPair)
-    assert isinstance(validation, ArrayPair)
+    train, validation = map(as_arrays, splits)
     taken = steps_per_epoch(recipe, len(train.labels)) * recipe.batch_size
     guard = LossGuard()
     for epoch in epochs:
