@@ -101,7 +101,8 @@ def test_an_array_record_file_that_is_broken_is_left_out_and_named(made: Path, t
     assert [sorted(levels(split)) for split in splits[:2]] == [[*range(30)], [*range(100, 109)]]
     assert splits.test is None
     (note,) = problem_notes(splits)
-    assert note.startswith(f"1 image could not be read and was left out: {broken.name}, from record 0 on (")
+    assert note.startswith(f"1 image could not be read and was left out: {broken.name}, record 0 (")
+    assert note.endswith(", and all that follow are lost with it)")
     (broken,) = tmp_path.glob("tiny_pictures/mixed/*/*-validation.*")
     broken.write_bytes(b"")
     with pytest.raises(
