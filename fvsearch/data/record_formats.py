@@ -41,7 +41,7 @@ def walk_tfrecord(file: Path, keys: Keys) -> Iterator[tuple[str, Row | str]]:
             for number, span in enumerate(record_spans(content)):
                 yield record_name(file, number), _row(content, span, keys, number)
         except BrokenFrameError as error:
-            yield f"{file.name}, from record {number + 1} on", str(error)
+            yield _rest(file, number + 1, error)
 
 
 def walk_array_record(file: Path, keys: Keys) -> Iterator[tuple[str, Row | str]]:
@@ -53,7 +53,7 @@ def walk_array_record(file: Path, keys: Keys) -> Iterator[tuple[str, Row | str]]
             for number, record in enumerate(opened.__getitems__(range(first, min(first + CHUNK, len(opened)))), start=first):
                 yield record_name(file, number), _row(record, Span(0, len(record)), keys, number)
     except Exception as error:  # its C++ raises what it likes
-        yield f"{file.name}, from record {first} on", _one_line(error)
+        yield _rest(file, first, error)
 
 
 class TFRecords:
@@ -112,6 +112,11 @@ def _array_records(file: Path) -> "_Opened":
     from array_record.python.array_record_data_source import ArrayRecordDataSource
 
     return ArrayRecordDataSource([str(file)])
+
+
+def _rest(file: Path, number: int, error: Exception) -> tuple[str, str]:
+    """Of a file that cannot be read from this record on: the record's name, and that more are lost than the one that counts."""
+    return record_name(file, number), f"{_one_line(error)}, and all that follow are lost with it"
 
 
 def _one_line(error: Exception) -> str:

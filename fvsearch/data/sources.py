@@ -9,6 +9,7 @@ from fvsearch.data.digits import check_digits, read_digits
 from fvsearch.data.folder import check_folder, read_folder
 from fvsearch.data.images import Images
 from fvsearch.data.indexes import Tell
+from fvsearch.data.problems import problem_notes
 from fvsearch.data.shapes import check_shapes, read_shapes
 from fvsearch.data.splits import share_indices, split_indices
 from fvsearch.data.stored import StoredImages
@@ -149,6 +150,10 @@ def _read(data: Data, names: tuple[str, ...]) -> dict[str, Found]:
             splits |= {"train": whole.take(train), "validation": whole.take(validation)}
     if "train" in names and data.train_share < 1:
         splits["train"] = splits["train"].take(share_indices(splits["train"].labels, data.train_share, data.seed))
+    for name in names:
+        if name != "test" and not len(splits[name].labels):
+            said = "; ".join(problem_notes([splits[name]]))
+            raise ConfigError(f"the {name} split of {data.source!r} must hold an image, but holds none{f': {said}' if said else ''}")
     return {name: _held(splits[name]) for name in names if name in splits and len(splits[name].labels)}
 
 

@@ -226,4 +226,4 @@ def _split_names(info: Any) -> list[str]:
 
 def _labelled(records: dict[str, Records]) -> dict[str, Records]:
     """Without a test split that has no labels: TFDS writes -1 where there is none."""
-    return {name: found for name, found in records.items() if name != "test" or (found.labels >= 0).any()}
+    return {name: found for name, found in records.items() if name != "test" or not len(found.rows) or (found.labels >= 0).any()}

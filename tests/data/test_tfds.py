@@ -95,12 +95,20 @@ def test_a_set_that_tfds_cannot_read_is_to_be_prepared_again(made: Path, tmp_pat
 
 def test_an_array_record_file_that_is_broken_is_left_out_and_named(made: Path, tmp_path: Path) -> None:
     shutil.copytree(made / "arrays", tmp_path, dirs_exist_ok=True)
-    (broken,) = tmp_path.glob("tiny_pictures/mixed/*/*-validation.*")
+    (broken,) = tmp_path.glob("tiny_pictures/mixed/*/*-test.*")
     broken.write_bytes(broken.read_bytes()[:100])
     splits = load(source("tiny_pictures/mixed", tmp_path))
-    assert sorted(levels(splits.train) + levels(splits.validation)) == [*range(30)]
+    assert [sorted(levels(split)) for split in splits[:2]] == [[*range(30)], [*range(100, 109)]]
+    assert splits.test is None
     (note,) = problem_notes(splits)
-    assert note.startswith(f"1 image could not be read and was left out: {broken.name}, from record 0 on (")
+    assert note.startswith(f"1 image could not be read and was left out: {broken.name}, record 0 (")
+    assert note.endswith(", and all that follow are lost with it)")
+    (broken,) = tmp_path.glob("tiny_pictures/mixed/*/*-validation.*")
+    broken.write_bytes(b"")
+    with pytest.raises(
+        ConfigError, match=r"the validation split of 'tfds:tiny_pictures/mixed' must hold an image, but holds none: 2 images"
+    ):
+        load(source("tiny_pictures/mixed", tmp_path))
 
 
 def test_array_records_that_are_gone_are_an_error_that_names_one(made: Path, tmp_path: Path) -> None:
