@@ -115,14 +115,11 @@ def test_devices_that_share_layers_train_as_one_does(one: Came, several: list[Ca
 
 @pytest.mark.skipif(BACKEND != "jax", reason="of JAX")
 def test_heads_and_hidden_units_are_what_layers_share() -> None:
-    from fvsearch.training._distributed_jax import DISTRIBUTIONS
+    from fvsearch.training._distributed_jax import DISTRIBUTIONS, JaxDevices
     from fvsearch.training.fit import recipe_model
 
-    layout = DISTRIBUTIONS["model"](["cpu:0"]).get_variable_layout
-    shared = {}
-    for variable in recipe_model(RUN.arch, RUN.data, RECIPE, 0).trainable_variables:
-        variable._layout = None
-        shared[variable.path] = layout(variable).axes
+    model = JaxDevices(DISTRIBUTIONS["model"](["cpu:0"])).build(lambda: recipe_model(RUN.arch, RUN.data, RECIPE, 0))
+    shared = {variable.path: variable._layout.axes for variable in model.trainable_variables}
     divided = {path for path, axes in shared.items() if "model" in axes}
     block = "stage1_block0"
     attention = {f"{block}_attention/{name}/{kind}" for name in ("query", "key", "value") for kind in ("kernel", "bias")}
