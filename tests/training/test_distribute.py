@@ -133,9 +133,7 @@ def test_heads_and_hidden_units_are_what_layers_share() -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(BACKEND != "torch", reason="of PyTorch, which has a process for each device")
 def test_one_rank_killed_all_end(several: list[Came]) -> None:
-    sentence = (
-        r"RunError: .* but rank [01] of 2 was killed by SIGKILL \(as the system does .*\); its output is in handed over/ranks.log, and"
-    )
+    sentence = r"RunError: .* but rank [01] of 2 was killed by SIGKILL \(as .*\); its output is in handed over/ranks.log, and"
     assert re.match(sentence, several[1]["ended"])
 
 
