@@ -59,7 +59,7 @@ def train(
             ranks = psutil.Process().children()
             if not ranks:
                 raise KeyboardInterrupt
-            max(ranks, key=psutil.Process.create_time).kill()
+            ranks[-1].kill()
 
     run = msgspec.structs.replace(RUN, recipe=msgspec.structs.replace(RECIPE, **recipe))
     distribution = Distribution(shared=shared, devices=devices) if devices else None
