@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from fvsearch.data import check_source
+from fvsearch.data import ArrayPair, Images, check_source
 from fvsearch.errors import ConfigError
 from fvsearch.files import write_atomically
 from fvsearch.records import Record
@@ -14,6 +14,7 @@ from fvsearch.training.environment import set_environment
 from fvsearch.training.trained import Trained
 
 if TYPE_CHECKING:
+    import keras
     import numpy as np
     from numpy.typing import NDArray
 
@@ -83,7 +84,6 @@ def evaluate_model(trained: Trained, data: Data, split: Split) -> Evaluation:
 
     from fvsearch.data import load_search_splits, load_test
     from fvsearch.training.device import set_up_device
-    from fvsearch.training.feeding import scoring
     from fvsearch.weights.card import read_model
 
     images = load_test(data) if split == "test" else load_search_splits(data).validation
@@ -92,9 +92,7 @@ def evaluate_model(trained: Trained, data: Data, split: Split) -> Evaluation:
     set_up_device()
     _, model = read_model(trained.folder)
     limit = trained.run.recipe.step_batch_size if trained.run else BATCH_SIZE
-    with scoring(model, images, limit) as scored:
-        logits = model.predict(**{name: value for name, value in scored.items() if name != "y"}, verbose=0)  # (images, classes)
-    return score(logits, images.labels, data, split, keras.backend.backend())
+    return score(_logits(model, images, limit), images.labels, data, split, keras.backend.backend())
 
 
 def score(logits: "NDArray[np.floating]", labels: "NDArray[np.int32]", data: Data, split: Split, backend: str) -> Evaluation:
@@ -151,6 +149,14 @@ def keep_evaluation(folder: Path, found: Evaluation) -> Path:
     except OSError as error:
         raise ConfigError(f"cannot write {path}: {error.strerror}") from None
     return path
+
+
+def _logits(model: "keras.Model", images: ArrayPair | Images, limit: int) -> "NDArray[np.float32]":
+    """(images, classes), of batches no larger than the limit."""
+    from fvsearch.training.feeding import scoring
+
+    with scoring(model, images, limit) as scored:
+        return model.predict(**{name: value for name, value in scored.items() if name != "y"}, verbose=0)
 
 
 def _share(part: "np.integer", whole: "np.integer") -> float | None:

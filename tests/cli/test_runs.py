@@ -9,9 +9,12 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
+from click.testing import CliRunner
+from test_finetuning import CARD, folder_of
 from test_run import fvsearch, start, wait_until
 from trainings import EXAMPLES, RECIPE, RUN
 
+from fvsearch.cli import cli
 from fvsearch.records import from_toml, to_toml
 from fvsearch.study import Data
 from fvsearch.training.best import best_epoch
@@ -90,29 +93,23 @@ def test_a_run_is_fine_tuned_as_a_funnel_at_a_higher_resolution_and_evaluated(tm
     assert "curves:     runs/stripes/curves.png" in trained.stdout
     assert list((tmp_path / "runs" / "stripes" / "tensorboard" / "validation").iterdir())
     layout = "B1(17, h16, m16, a2)-1(9, h16, m16, a2)"
-    command = ("finetune", "runs/stripes", "--arch", layout, "--image-size", "16", "--epochs", "1", "--keep", "best")
-    tuned = fvsearch(*command, cwd=tmp_path)
+    options = ("--arch", layout, "--image-size", "16", "--epochs", "1", "--keep", "best")
+    tuned = fvsearch("finetune", "runs/stripes", *options, cwd=tmp_path)
     assert tuned.returncode == 0, tuned.stderr
     assert "note:       weights from runs/stripes: " in tuned.stdout
     assert "positions resized from 2x2 to 4x4" in tuned.stdout
     folder = tmp_path / "runs" / "stripes-finetuned"
     kept = from_toml(folder / "run.toml", Run)
     assert (kept.start, kept.keep, kept.data.image_size, len(kept.arch.stages)) == ("runs/stripes", "best", 16, 2)
-    again = fvsearch(*command, cwd=tmp_path)
-    assert again.stdout == tuned.stdout and "epoch" not in again.stderr, "it has ended"
-    evaluated = fvsearch("evaluate", str(folder), "--split", "test", cwd=tmp_path)
-    assert evaluated.returncode == 0, evaluated.stderr
+    evaluated = CliRunner().invoke(cli, ["evaluate", str(folder), "--split", "test"])
+    assert evaluated.exit_code == 0, evaluated.output
     score = json.loads((folder / "test.json").read_text())
     assert f"test: top-1 {score['top1']:.2%}" in evaluated.stdout
     assert "the test split was read again, as you asked" in evaluated.stdout
-    document = json.loads(fvsearch("evaluate", str(folder), "--json", cwd=tmp_path).stdout)
+    document = json.loads(CliRunner().invoke(cli, ["evaluate", str(folder), "--json"]).stdout)
     assert (document["split"], document["images"]) == ("validation", 12)
-    assert document["top1"] == pytest.approx(kept_top1(folder))
+    assert document["top1"] == pytest.approx(best_epoch(MetricsFile(folder / "metrics.jsonl").read()).top1)
     assert set(json.loads((folder / "evaluation.json").read_text())) == {"validation", "test"}
-
-
-def kept_top1(folder: Path) -> float:
-    return best_epoch(MetricsFile(folder / "metrics.jsonl").read()).top1
 
 
 def refused(*arguments: str, cwd: Path) -> str:
@@ -139,10 +136,8 @@ def refused(*arguments: str, cwd: Path) -> str:
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_a_mistake_is_one_sentence_before_anything_begins(arguments: list[str], sentence: str, tmp_path: Path) -> None:
-    from test_finetuning import folder_of
-
     (tmp_path / "empty").mkdir()
     data = Data(source="digits", image_size=8, channels=1, num_classes=10)
-    folder_of(tmp_path / "digits", msgspec.structs.replace(RUN, data=data))
+    folder_of(tmp_path / "digits", msgspec.structs.replace(RUN, data=data), msgspec.structs.replace(CARD, num_classes=10))
     assert sentence in refused(*arguments, cwd=tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"empty", "digits"}

@@ -107,6 +107,10 @@ def test_a_result_tells_all_of_a_training(whole: Training) -> None:
     assert pickle.loads(pickle.dumps(result)) == result
 
 
+def test_a_segment_leaves_its_state_and_none_of_what_a_run_has_besides(whole: Training) -> None:
+    assert {path.name for path in whole[0].iterdir()} - {".lock"} == {"training.json", "metrics.jsonl", "checkpoint.npz", "result.json"}
+
+
 def test_the_last_smaller_batch_of_an_epoch_is_left_out(whole: Training) -> None:
     (steps,) = (
         int(array) for array in read_checkpoint(whole[0] / "checkpoint.npz").arrays if array.shape == () and array.dtype.kind == "i"
