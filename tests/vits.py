@@ -1,6 +1,8 @@
 """ViTs of other libraries for the tests, tiny and with every weight shaken, and the images they are asked about."""
 
+import functools
 import itertools
+from importlib.metadata import version
 
 import numpy as np
 
@@ -19,10 +21,24 @@ def images(size, count=3):
     return noise((count, *size["image"], size["channels"]), seed=99, scale=1.0)
 
 
+@functools.cache
+def import_timm():
+    """timm, also where torchvision is built for CUDA and PyTorch is not: its import wants two operations declared, and no ViT uses them."""
+    import torch
+
+    if "+cpu" in version("torch") and "+cpu" not in version("torchvision"):
+        for name in ("nms", "qnms"):
+            torch.library.define(f"torchvision::{name}", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    import timm
+
+    return timm
+
+
 def timm_vit(size, **changes):
     """timm's VisionTransformer, in evaluation; changes are its constructor's."""
-    import timm
     import torch
+
+    timm = import_timm()
 
     arguments = {
         "img_size": size["image"],

@@ -60,16 +60,15 @@ def load_keras_hub(path: Path) -> Any:
         raise ConfigError(f"{path} does not load as a ViT of keras-hub: {type(error).__name__}: {line}") from error
 
 
-def read_keras_hub(name: str, model: Any, said: Told) -> Foreign:
+def read_keras_hub(name: str, model: Any) -> Foreign:
     """A classifier or a backbone as a ViT of ours.
 
     Args:
         name: Of the file.
         model: As keras-hub has it.
-        said: By the user.
 
     Raises:
-        ConfigError: It has what our archs have nothing for, or the user contradicts it.
+        ConfigError: It has what our archs have nothing for.
     """
     classifier = model if hasattr(model, "backbone") else None
     backbone = model.backbone if classifier else model
@@ -77,9 +76,6 @@ def read_keras_hub(name: str, model: Any, said: Told) -> Foreign:
     weights_of = {weight.path: np.asarray(_numpy(weight)) for weight in model.weights}
     source = Source(name, weights_of, {"_scale$": "quantised weights"})
     height, width, channels = backbone.image_shape
-    if said.image_size and said.image_size != (height, width):
-        got = "x".join(map(str, said.image_size))
-        raise ConfigError(f"`image_size` must be what the file says or be left out, but got {got} where it says {height}x{width}")
     patch_size = backbone.patch_size[0]
     sizes = Sizes(
         width=backbone.hidden_dim,
@@ -93,8 +89,8 @@ def read_keras_hub(name: str, model: Any, said: Told) -> Foreign:
     weights: dict[str, Floats] = {}
     for path, shape in weight_shapes(sizes).items():
         weights[path] = source.take(key_of(path), _their_shape(path, shape, backbone.num_heads)).reshape(shape)
-    told = Told(num_heads=backbone.num_heads, activation="gelu", norm_epsilon=backbone.layer_norm_epsilon)
-    return Foreign("keras-hub", sizes, (height, width), weights, told, Told(), (), (*notes, *source.finish()))
+    told = Told(num_heads=backbone.num_heads, image_size=(height, width), activation="gelu", norm_epsilon=backbone.layer_norm_epsilon)
+    return Foreign("keras-hub", sizes, (height, width), weights, told, Told(), notes=(*notes, *source.finish()))
 
 
 def build_keras_hub(arch: Arch, image_shape: tuple[int, int, int], num_classes: int, weights: Mapping[str, Floats]) -> Any:

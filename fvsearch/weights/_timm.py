@@ -63,18 +63,19 @@ def read_timm(name: str, state: Mapping[str, Any], said: Told, told: Told | None
     sizes = Sizes(width, depth, mlp_dim, patch_size, channels, rows - of_class, num_classes)
     weights: dict[str, Floats] = {}
     for path, shape in weight_shapes(sizes).items():
-        if path == "positions/positions":
-            weights[path] = source.take("pos_embed", (1, rows, width))
-        elif path not in weights:
-            key = _key(path)
-            if ".attn.qkv." in key:
+        key = _key(path)
+        if ".attn.qkv." in key:
+            if path not in weights:  # a query's, so those of key and value lie behind it
                 whole = source.take(key, (3 * width, *shape[1:]))
-                weights |= {_sibling(path, part): third.T.copy() for part, third in zip(QKV, np.split(whole, 3), strict=True)}
-            elif path == "patches/kernel":
-                weights[path] = source.take(key, (width, channels, patch_size, patch_size)).transpose(2, 3, 1, 0)
-            else:
-                weights[path] = source.take(key, shape[::-1] if path.endswith("/kernel") else shape)
-                weights[path] = weights[path].T if path.endswith("/kernel") else weights[path]
+                weights |= {_sibling(path, part): third.T for part, third in zip(QKV, np.split(whole, 3), strict=True)}
+        elif path == "positions/positions":
+            weights[path] = source.take(key, (1, rows, width))
+        elif path == "patches/kernel":
+            weights[path] = source.take(key, (width, channels, patch_size, patch_size)).transpose(2, 3, 1, 0)
+        elif path.endswith("/kernel"):
+            weights[path] = source.take(key, shape[::-1]).T
+        else:
+            weights[path] = source.take(key, shape)
     notes = source.finish()
     if not of_class:
         weights["positions/positions"] = np.pad(weights["positions/positions"], ((0, 0), (1, 0), (0, 0)))

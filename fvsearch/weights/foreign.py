@@ -96,7 +96,7 @@ def settle_arch(found: Foreign, said: Told) -> tuple[Arch, tuple[str, ...]]:
     Raises:
         ConfigError: The user contradicts the file, or the heads must be said and are not.
     """
-    for name in ("num_heads", "activation", "norm_epsilon"):
+    for name in Told.__struct_fields__:
         by_user, by_file = getattr(said, name), getattr(found.told, name)
         if None not in (by_user, by_file) and by_user != by_file:
             raise ConfigError(f"`{name}` must be what the file says or be left out, but got {by_user} where it says {by_file}")

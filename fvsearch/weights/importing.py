@@ -116,7 +116,7 @@ def model_of(card: ModelCard, weights: Mapping[str, Floats]) -> "keras.Model":
 def _of_keras_hub(source: Path, said: Told) -> Foreign:
     from fvsearch.weights._keras_hub import load_keras_hub, read_keras_hub
 
-    return read_keras_hub(str(source), load_keras_hub(source), said)
+    return read_keras_hub(str(source), load_keras_hub(source))
 
 
 def _of_safetensors(source: Path, said: Told) -> Foreign:

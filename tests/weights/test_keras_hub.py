@@ -100,7 +100,7 @@ def test_the_user_is_not_to_contradict_the_file(tmp_path):
     path = save(vits.keras_hub_classifier(SQUARE), tmp_path, "vit.keras")
     for said, sentence in (
         (Told(num_heads=2), "`num_heads` must be what the file says or be left out, but got 2 where it says 1"),
-        (Told(image_size=(64, 64)), "`image_size` must be what the file says or be left out, but got 64x64 where it says 32x32"),
+        (Told(image_size=(64, 64)), "`image_size` must be what the file says or be left out, but got .64, 64. where it says .32, 32."),
         (Told(activation="relu"), "`activation` must be what the file says"),
     ):
         with pytest.raises(ConfigError, match=sentence):

@@ -6,7 +6,6 @@ import msgspec
 import numpy as np
 import pytest
 import safetensors.torch
-import timm
 import torch
 import vits
 
@@ -18,6 +17,7 @@ from fvsearch.weights.exporting import export_model
 from fvsearch.weights.foreign import Told
 from fvsearch.weights.importing import import_model, read_source
 
+timm = vits.import_timm()
 SQUARE = vits.SIZES["square"]
 SAID = {"square": Told(), "oblong": Told(image_size=(12, 20)), "odd heads": Told(num_heads=3)}
 
