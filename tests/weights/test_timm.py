@@ -30,7 +30,7 @@ def save(model, path):
     return path
 
 
-@pytest.mark.parametrize(("name", "suffix"), zip(vits.SIZES, [".safetensors", ".pth", ".pt"], strict=True))
+@pytest.mark.parametrize(("name", "suffix"), list(zip(vits.SIZES, [".safetensors", ".pth", ".pt"], strict=True)))
 def test_logits_are_timms(name, suffix, tmp_path):
     size = vits.SIZES[name]
     theirs = vits.timm_vit(size)
