@@ -100,22 +100,20 @@ def settle_arch(found: Foreign, said: Told) -> tuple[Arch, tuple[str, ...]]:
         by_user, by_file = getattr(said, name), getattr(found.told, name)
         if None not in (by_user, by_file) and by_user != by_file:
             raise ConfigError(f"`{name}` must be what the file says or be left out, but got {by_user} where it says {by_file}")
-    assumed = list(found.assumed)
-    known = {name: _first(getattr(said, name), getattr(found.told, name)) for name in ("num_heads", "activation", "norm_epsilon")}
-    sizes = found.sizes
-    if known["num_heads"] is None:
-        known["num_heads"], why = _usual_heads(sizes)
-        assumed.append(f"num_heads {known['num_heads']}, {why} (--num-heads)")
-    for name in ("activation", "norm_epsilon"):
+    sizes, assumed, known = found.sizes, list(found.assumed), {}
+    for name in ("num_heads", "activation", "norm_epsilon"):
+        by_user, by_file = getattr(said, name), getattr(found.told, name)
+        known[name] = by_file if by_user is None else by_user
         if known[name] is None:
-            known[name] = getattr(found.usual, name)
-            assumed.append(f"{name} {known[name]}, as {found.library}'s ViTs have it (--{name.replace('_', '-')})")
+            known[name], why = _usual_heads(sizes) if name == "num_heads" else _usual(name, found)
+            assumed.append(f"{name} {known[name]}, {why} (--{name.replace('_', '-')})")
     stage = Stage(depth=sizes.depth, width=sizes.width, mlp_dim=sizes.mlp_dim, num_heads=known.pop("num_heads"))
     return Arch(patch_size=sizes.patch_size, stages=(stage,), **known), tuple(assumed)
 
 
-def _first(*values: Any) -> Any:
-    return next((value for value in values if value is not None), None)
+def _usual(name: str, found: Foreign) -> tuple[Any, str]:
+    """A value that nobody tells, and whose habit it is."""
+    return getattr(found.usual, name), f"as {found.library}'s ViTs have it"
 
 
 def _usual_heads(sizes: Sizes) -> tuple[int, str]:

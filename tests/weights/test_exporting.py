@@ -46,7 +46,9 @@ def run_saved_model(path, batch):
 
 
 @pytest.mark.parametrize(
-    ("target", "run", "backends"), [("onnx", run_onnx, ["torch"]), ("saved-model", run_saved_model, ["jax", "tensorflow"])]
+    ("target", "run", "backends"),
+    [("onnx", run_onnx, ["torch"]), ("saved-model", run_saved_model, ["jax", "tensorflow"])],
+    ids=["onnx", "saved-model"],
 )
 @pytest.mark.parametrize("arch", [FUNNEL, NAIVE], ids=["funnel", "naive"])
 def test_its_runtime_answers_as_the_model(target, run, backends, arch, tmp_path):
@@ -85,6 +87,7 @@ def test_what_answers_otherwise_is_not_kept(tmp_path, monkeypatch):
         ((stage(1, 16, 2), stage(1, 24, 2)), r"blocks are all alike, but got width=24 at stages\[1\] after 16"),
         ((stage(1, 16, 2), stage(1, 16, 4)), r"blocks are all alike, but got num_heads=4 at stages\[1\] after 2"),
     ],
+    ids=["pools", "width", "heads"],
 )
 def test_what_is_no_plain_vit_is_refused(target, stages, sentence, tmp_path):
     make(tmp_path, Arch(patch_size=2, stages=stages))
