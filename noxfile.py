@@ -17,7 +17,7 @@ nox.options.sessions = ["tests"]
 nox.options.reuse_existing_virtualenvs = True
 
 BACKENDS = ("jax", "tensorflow", "torch")
-CLIENTS = ("keras-tuner", "dashboard", "tensorboard", "tfds")
+CLIENTS = ("keras-tuner", "dashboard", "tensorboard", "tfds", "import", "onnx")
 """Extras that the tests use beside the backends."""
 
 PROJECT = nox.project.load_toml("pyproject.toml")
@@ -37,7 +37,7 @@ def every_backend(session: nox.Session) -> Path:
     if not (bin_folder / "python").exists():
         session.run(sys.executable, "-m", "virtualenv", "--quiet", str(EVERY_BACKEND), external=True)
     if EVERY_BACKEND not in _UP_TO_DATE:
-        wanted = ["-e", f".[{','.join(BACKENDS + CLIENTS)}]", *group("test")]
+        wanted = ["-e", f".[{','.join(BACKENDS + CLIENTS)}]", *group("test"), *group("peers")]
         session.run(str(bin_folder / "python"), "-m", "pip", "install", "--quiet", *CONSTRAINTS, *wanted, external=True)
         _UP_TO_DATE.add(EVERY_BACKEND)
     return bin_folder

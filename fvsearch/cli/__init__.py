@@ -1,6 +1,6 @@
 """The command line: parses, sets KERAS_BACKEND, then imports the one thing it runs.
 
-A module holds the commands of one thing: archs, this device, studies, runs.
+A module holds the commands of one thing: archs, this device, studies, runs, weights.
 """
 
 import os
@@ -9,7 +9,7 @@ import sys
 
 import click
 
-from fvsearch.cli import archs, devices, runs, studies
+from fvsearch.cli import archs, devices, runs, studies, weights
 from fvsearch.cli.common import INTERRUPTED
 from fvsearch.errors import FvsearchError
 
@@ -65,5 +65,7 @@ for _command in (
     runs.train,
     runs.finetune,
     runs.evaluate,
+    weights.import_,
+    weights.convert,
 ):
     cli.add_command(_command)

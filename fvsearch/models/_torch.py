@@ -16,10 +16,8 @@ def affine(h: torch.Tensor, kernel: torch.Tensor, bias: torch.Tensor) -> torch.T
     """Product and bias, `h @ kernel + bias`: (..., in), (in, out), (out,) to (..., out)."""
     rows = h.reshape(-1, kernel.shape[0])
     of_onednn = _ONEDNN and rows.dtype == kernel.dtype == torch.float32 and rows.device.type == "cpu"
-    if of_onednn and rows.numel() and not torch.compiler.is_compiling():
-        out = _OneDNNAffine.apply(rows, kernel, bias)
-    else:
-        out = torch.addmm(bias, rows, kernel)
+    by_onednn = of_onednn and rows.numel() > 0 and not _is_traced()
+    out = _OneDNNAffine.apply(rows, kernel, bias) if by_onednn else torch.addmm(bias, rows, kernel)
     return out.view(*h.shape[:-1], kernel.shape[1])
 
 
@@ -27,6 +25,11 @@ def attend(queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> t
     """Softmax attention by PyTorch's kernel, which keeps no scores: (batch, tokens, heads, head_dim), like the queries."""
     by_head = (tensor.transpose(1, 2) for tensor in (queries, keys, values))
     return torch.nn.functional.scaled_dot_product_attention(*by_head).transpose(1, 2)
+
+
+def _is_traced() -> bool:
+    """Whether a compiler or an export, to ONNX say, watches: neither may find oneDNN's operator and a gradient of ours."""
+    return torch.compiler.is_compiling() or torch.jit.is_tracing()
 
 
 class _OneDNNAffine(torch.autograd.Function):

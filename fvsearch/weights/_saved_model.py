@@ -1,0 +1,26 @@
+"""A model as TensorFlow's SavedModel by Keras's export, and run by TensorFlow."""
+
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+
+from fvsearch.errors import MissingBackendError
+from fvsearch.weights.plain import Floats
+
+
+def export_saved_model(model: keras.Model, path: Path) -> Callable[[Floats], Floats]:
+    """Write the model, for batches of any size, and hand back what it answers.
+
+    Raises:
+        MissingBackendError: The backend is PyTorch, or TensorFlow is not installed.
+    """
+    if keras.backend.backend() == "torch":
+        raise MissingBackendError("to a SavedModel Keras exports from TensorFlow and JAX, but the backend is torch; give --backend jax")
+    if importlib.util.find_spec("tensorflow") is None:
+        raise MissingBackendError('a SavedModel needs TensorFlow; `pip install "fvsearch[tensorflow]"` installs it')
+    import tensorflow as tf
+
+    model.export(path, format="tf_saved_model", verbose=False)
+    return lambda images: tf.saved_model.load(str(path)).serve(images).numpy()
