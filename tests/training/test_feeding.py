@@ -1,6 +1,5 @@
 """Trainings whose batches are made ahead: bit for bit what they are in one go, with any number of threads, from arrays or read lazily."""
 
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -63,7 +62,7 @@ def state(folder: Path) -> list[bytes]:
     return [array.tobytes() for array in read_checkpoint(folder / "checkpoint.npz").arrays]
 
 
-def lazily(monkeypatch: pytest.MonkeyPatch, told: Callable[[], None] = lambda: None) -> None:
+def lazily(monkeypatch: pytest.MonkeyPatch, told: Callable[[], None]) -> None:
     """Work finds every split behind the interface."""
     monkeypatch.setattr(work, "load_search_splits", lambda data: SearchSplits(*(Fake(pair, told) for pair in load_search_splits(data))))
 
@@ -109,13 +108,16 @@ def test_the_number_of_threads_changes_nothing(whole: tuple[Path, SegmentResult]
     assert state(tmp_path) == state(whole[0])
 
 
-def test_images_read_lazily_train_as_the_arrays_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_read_lazily_train_as_the_arrays_do_and_waiting_for_them_is_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     nothing = Augmentation()
     held = run_segment(coloured(tmp_path / "held", nothing))
-    assert held.input_pace is None and not any(epoch.waited for epoch in held.epochs)
-    lazily(monkeypatch)
+    assert (held.input_pace, held.notes) == (None, ()) and not any(epoch.waited for epoch in held.epochs)
+    lazily(monkeypatch, lambda: None)
+    # However fast this machine is, some time is waited.
+    monkeypatch.setattr("fvsearch.training.metrics.MOST_WAITED", 0.0)
     read = run_segment(coloured(tmp_path / "read", nothing))
-    assert read.input_pace is not None
+    assert read.notes == (read.input_pace.bottleneck,) and "data is the bottleneck" in read.notes[0]
+    assert all(epoch.waited > 0 for epoch in read.epochs)
     assert numbers(read) == numbers(held)
     assert state(tmp_path / "read") == state(tmp_path / "held")
 
@@ -155,14 +157,6 @@ def test_an_image_that_cannot_be_read_is_told_as_it_was(tmp_path: Path, monkeypa
     lazily(monkeypatch, refuse)
     with pytest.raises(RunError, match="the disk is gone"):
         run_segment(coloured(tmp_path))
-
-
-def test_a_slow_pipeline_is_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    lazily(monkeypatch, lambda: time.sleep(0.1))
-    result = run_segment(coloured(tmp_path, Augmentation(flip=True)))
-    (note,) = result.notes
-    assert note == result.input_pace.bottleneck and note.startswith("the input pipeline gave ") and "data is the bottleneck" in note
-    assert result.epochs[1].waited > 0.05
 
 
 def test_a_bottleneck_is_said_from_a_fifth_of_the_time_on() -> None:
