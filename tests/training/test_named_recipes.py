@@ -12,6 +12,7 @@ import pytest
 from stepwise import Recorder, rates
 from trainings import segment_in
 
+from fvsearch.augmentation import Augmentation
 from fvsearch.data import load_search_splits
 from fvsearch.library import load_recipe, shipped
 from fvsearch.recipe import Recipe
@@ -34,6 +35,7 @@ def scaled(recipe: Recipe) -> Recipe:
         warmup_steps=None if recipe.warmup_steps is None else min(2, recipe.warmup_steps),
         warmup_epochs=None if recipe.warmup_epochs is None else min(1.5, recipe.warmup_epochs),
         weight_decay=0.1 / recipe.learning_rate,
+        augmentation=Augmentation(),  # the pictures here are grey
     )
 
 
