@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from fvsearch.arch import named_arch
+from fvsearch.augmentation import Augmentation
 from fvsearch.errors import ConfigError
 from fvsearch.layout import parse_layout
 from fvsearch.library import load_arch, load_recipe, load_space, load_study, shipped
@@ -182,9 +183,25 @@ def test_archs_to_confirm_are_layouts() -> None:
 
 
 RECIPES = {
-    "vit-pretrain": Recipe(epochs=300, batch_size=4096, accumulate=32, learning_rate=0.003, weight_decay=0.3, warmup_steps=10_000),
+    "vit-pretrain": Recipe(
+        epochs=300,
+        batch_size=4096,
+        accumulate=32,
+        learning_rate=0.003,
+        weight_decay=0.3,
+        warmup_steps=10_000,
+        augmentation=Augmentation(crop=(0.05, 1.0), flip=True),
+    ),
     "vit-finetune": Recipe(
-        epochs=8, batch_size=512, optimizer="sgd", learning_rate=0.003, momentum=0.9, weight_decay=0.0, warmup_steps=0, clip_norm=1.0
+        epochs=8,
+        batch_size=512,
+        optimizer="sgd",
+        learning_rate=0.003,
+        momentum=0.9,
+        weight_decay=0.0,
+        warmup_steps=0,
+        clip_norm=1.0,
+        augmentation=Augmentation(crop=(0.05, 1.0), flip=True),
     ),
     "pixel-cifar": Recipe(
         epochs=2400,
@@ -196,6 +213,7 @@ RECIPES = {
         weight_decay=0.3,
         warmup_epochs=20,
         dtype="mixed_bfloat16",
+        augmentation=Augmentation(crop=(0.2, 1.0), grayscale=0.2, color_jitter=0.4, flip=True),
     ),
 }
 """The table of the sources' recipes."""
