@@ -16,6 +16,7 @@ from fvsearch.records import Record, from_builtins, read_toml, require_at_least
 from fvsearch.study import Data, require_patches
 from fvsearch.training.best import best_epoch
 from fvsearch.training.distribute import Distribution, check_distribution, run_distributed
+from fvsearch.training.environment import set_environment
 from fvsearch.training.folder import SCORE_FILE, RunFolder
 from fvsearch.training.metrics import EpochMetrics, InputPace
 from fvsearch.training.segment import OnEpoch, Segment, run_locked
@@ -122,6 +123,8 @@ def train_run(run: Run, folder: Path, on_epoch: OnEpoch | None = None, distribut
         RunError: The device's memory ran out, or a process of a distributed training was killed.
     """
     check_source(run.data)
+    # Also where other processes train: this one scores.
+    set_environment()
     if distribution:
         check_distribution(distribution, run.arch, run.recipe)
     start = resolve_start(run.start, folder) if run.start is not None else None
