@@ -3,11 +3,14 @@
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
-from fvsearch import load_study
+from fvsearch import Recipe, load_study
+from fvsearch.library import load_recipe, resolve_recipe
+from fvsearch.records import from_builtins
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -44,6 +47,14 @@ def test_what_may_be_added_to_the_study_can_be_loaded_with_it(tmp_path: Path) ->
     assert study.space and study.space.rules and study.early_stopping and study.confirm
     path.write_text("\n\n".join([block("toml"), found[2]]), encoding="utf-8")
     assert load_study(str(path)).engine.name == "keras_tuner"
+
+
+def test_the_recipe_is_one_that_ships_with_changes(tmp_path: Path) -> None:
+    (recipe,) = re.findall(r"^    (recipe = .*)$", README, re.MULTILINE)
+    content = tomllib.loads(recipe)
+    resolve_recipe(content, tmp_path / "run.toml")
+    found, base = from_builtins(content["recipe"], Recipe), load_recipe("pixel-cifar")
+    assert (found.epochs, found.augmentation.mixup, found.augmentation.grayscale) == (300, 0.2, base.augmentation.grayscale)
 
 
 def test_the_tuner_in_the_readme_is_the_example_that_is_run() -> None:
