@@ -7,10 +7,9 @@ import plotly.graph_objects as go
 
 from fvsearch.errors import ConfigError
 from fvsearch.files import write_atomically
-from fvsearch.ledger import now
 from fvsearch.report import words
 from fvsearch.report.compare import Comparison, Point, Side
-from fvsearch.report.look import DARK, LIGHT, empty_figure, hover, learned_axis
+from fvsearch.report.look import LIGHT, empty_figure, hover, learned_axis
 from fvsearch.report.rendering import render_page
 from fvsearch.study import LEARNED
 from fvsearch.units import show_seconds
@@ -115,10 +114,6 @@ def write_comparison(comparison: Comparison, path: Path) -> Path:
 
 def render(comparison: Comparison) -> str:
     """The page."""
-    import plotly.offline
-
-    from fvsearch import __version__
-
     figures = {
         **{kind: fronts(comparison, kind) for kind in comparison.reference.point if kind not in LEARNED},
         "trials": volumes(comparison, "trials"),
@@ -127,6 +122,7 @@ def render(comparison: Comparison) -> str:
     names = list(comparison.reference.point)
     return render_page(
         "compare.html.jinja",
+        figures,
         words=words,
         comparison=comparison,
         numbers=numbers(comparison),
@@ -134,14 +130,6 @@ def render(comparison: Comparison) -> str:
         costs=[name for name in names if name not in LEARNED],
         cell=_cell,
         caution=caution(comparison),
-        # graph_objects leaves what is None out, and plotly.js fills it in.
-        figures={name: figure.to_plotly_json() for name, figure in figures.items() if figure.data},
-        colours={LIGHT[role]: DARK[role] for role in LIGHT},
-        light=LIGHT,
-        dark=DARK,
-        plotly_js=plotly.offline.get_plotlyjs(),
-        written=now().replace("T", " ").replace("+00:00", " UTC"),
-        version=__version__,
     )
 
 

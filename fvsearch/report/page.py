@@ -13,12 +13,12 @@ import msgspec
 from fvsearch.data import describe_source
 from fvsearch.errors import ConfigError
 from fvsearch.files import write_atomically
-from fvsearch.ledger import Ledger, now
+from fvsearch.ledger import Ledger
 from fvsearch.report import words
 from fvsearch.report.importance import figure as importance_figure
 from fvsearch.report.importance import importance
 from fvsearch.report.numbers import PLACES, Quantity, Row, Summary, summarise
-from fvsearch.report.rendering import render_page
+from fvsearch.report.rendering import clock, render_page
 from fvsearch.report.sketch import sketch
 from fvsearch.units import show_count, show_seconds
 
@@ -54,10 +54,7 @@ def write_report(ledger: Ledger) -> Path:
 
 def render(summary: Summary) -> str:
     """The page."""
-    import plotly.offline
-
-    from fvsearch import __version__
-    from fvsearch.report import confirmed_view, look, plots
+    from fvsearch.report import confirmed_view, plots
     from fvsearch.report.findings_view import finding_lines
 
     figures = {
@@ -70,6 +67,7 @@ def render(summary: Summary) -> str:
     }
     return render_page(
         "page.html.jinja",
+        figures,
         words=words,
         show_seconds=show_seconds,
         summary=summary,
@@ -87,14 +85,6 @@ def render(summary: Summary) -> str:
         confirmed_method=confirmed_view.method(summary.confirmed) if summary.confirmed else "",
         bill=_bill(summary),
         folder=shlex.quote(summary.facts.folder),
-        # graph_objects leaves what is None out, and plotly.js fills it in.
-        figures={name: figure.to_plotly_json() for name, figure in figures.items() if figure.data},
-        colours={look.LIGHT[role]: look.DARK[role] for role in look.LIGHT},
-        light=look.LIGHT,
-        dark=look.DARK,
-        plotly_js=plotly.offline.get_plotlyjs(),
-        written=_clock(now()),
-        version=__version__,
     )
 
 
@@ -229,13 +219,8 @@ def _facts(summary: Summary) -> list[tuple[str, str]]:
         "Backend": ", ".join(facts.backends),
         "Device": ", ".join(facts.devices),
         "Versions": ", ".join(f"{name} {' and '.join(found)}" for name, found in facts.versions.items()),
-        "First start": _clock(facts.started),
-        "Last trial ended": _clock(facts.ended),
+        "First start": clock(facts.started),
+        "Last trial ended": clock(facts.ended),
         "Folder": facts.folder,
     }
     return [(name, value) for name, value in lines.items() if value]
-
-
-def _clock(time: str) -> str:
-    """2026-01-02T03:04:05+00:00 -> 2026-01-02 03:04:05 UTC."""
-    return time.replace("T", " ").replace("+00:00", " UTC")

@@ -10,11 +10,10 @@ from fvsearch.costs import predict
 from fvsearch.data import describe_source
 from fvsearch.errors import ConfigError
 from fvsearch.files import write_atomically
-from fvsearch.ledger import now
 from fvsearch.report import words
 from fvsearch.report.findings_view import estimate
 from fvsearch.report.intervals import Estimate
-from fvsearch.report.look import DARK, LIGHT, count_axis, empty_figure
+from fvsearch.report.look import LIGHT, count_axis, empty_figure
 from fvsearch.report.rendering import render_page
 from fvsearch.report.transferred import ArchRow, Cost, Transferred, WayRow
 from fvsearch.report.verdicts import Verdict
@@ -178,13 +177,10 @@ def write_transfer_report(transferred: Transferred, folder: Path) -> Path:
 
 def render(transferred: Transferred) -> str:
     """The page."""
-    import plotly.offline
-
-    from fvsearch import __version__
-
     figures = {"differences": differences(transferred), "curves": curves(transferred)}
     return render_page(
         "transferred.html.jinja",
+        figures,
         words=words,
         transferred=transferred,
         study=transferred.study,
@@ -195,14 +191,6 @@ def render(transferred: Transferred) -> str:
         cost_cells=cost_cells,
         mean=_mean,
         sources=[describe_source(phase.data) for phase in (transferred.study.pretraining, transferred.study.finetuning)],
-        # graph_objects leaves what is None out, and plotly.js fills it in.
-        figures={name: figure.to_plotly_json() for name, figure in figures.items() if figure.data},
-        colours={LIGHT[role]: DARK[role] for role in LIGHT},
-        light=LIGHT,
-        dark=DARK,
-        plotly_js=plotly.offline.get_plotlyjs(),
-        written=now().replace("T", " ").replace("+00:00", " UTC"),
-        version=__version__,
     )
 
 
