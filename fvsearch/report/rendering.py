@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from fvsearch.ledger import now
-from fvsearch.report.look import DARK, LIGHT
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -22,6 +21,7 @@ def render_page(template: str, figures: "Mapping[str, go.Figure]", **values: Any
     import plotly.offline
 
     from fvsearch import __version__
+    from fvsearch.report.look import DARK, LIGHT
 
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("fvsearch.report", "."),
