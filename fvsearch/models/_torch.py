@@ -21,6 +21,11 @@ def affine(h: torch.Tensor, kernel: torch.Tensor, bias: torch.Tensor) -> torch.T
     return out.view(*h.shape[:-1], kernel.shape[1])
 
 
+def normalise(h: torch.Tensor, gamma: torch.Tensor, beta: torch.Tensor, width: tuple[int], epsilon: float) -> torch.Tensor:
+    """Layer norm over the last axis: (..., width) to the same. The width is a number: one that is read off h is none to who traces this."""
+    return torch.nn.functional.layer_norm(h, width, gamma, beta, epsilon)
+
+
 def attend(queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
     """Softmax attention by PyTorch's kernel, which keeps no scores: (batch, tokens, heads, head_dim), like the queries."""
     by_head = (tensor.transpose(1, 2) for tensor in (queries, keys, values))

@@ -1,6 +1,7 @@
 """A model as an ONNX file by Keras's export, and run by ONNX Runtime."""
 
 import importlib.util
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,10 @@ def export_onnx(model: keras.Model, path: Path) -> Callable[[Floats], Floats]:
         raise MissingBackendError(f"to ONNX Keras exports from PyTorch, but the backend is {backend}; give --backend torch")
     if missing := [name for name in NEEDS if importlib.util.find_spec(name) is None]:
         raise MissingBackendError(f'ONNX needs {", ".join(missing)}; `pip install "fvsearch[onnx]"` installs it')
-    model.export(path, format="onnx", verbose=False)
+    with warnings.catch_warnings():
+        # Shapes other than the batch's are numbers here, and its tracer warns of each that it takes for one.
+        warnings.simplefilter("ignore")
+        model.export(path, format="onnx", verbose=False)
     return lambda images: _session(path).run(None, {"images": images})[0]
 
 

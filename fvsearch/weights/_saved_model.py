@@ -1,6 +1,7 @@
 """A model as TensorFlow's SavedModel by Keras's export, and run by TensorFlow."""
 
 import importlib.util
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,5 +23,8 @@ def export_saved_model(model: keras.Model, path: Path) -> Callable[[Floats], Flo
         raise MissingBackendError('a SavedModel needs TensorFlow; `pip install "fvsearch[tensorflow]"` installs it')
     import tensorflow as tf
 
-    model.export(path, format="tf_saved_model", verbose=False)
+    with warnings.catch_warnings():
+        # Keras's, of what JAX is going to drop.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        model.export(path, format="tf_saved_model", verbose=False)
     return lambda images: tf.saved_model.load(str(path)).serve(images).numpy()

@@ -147,7 +147,7 @@ def _of_npz(source: Path, said: Told) -> Foreign:
     try:
         with np.load(source, allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files}
-    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
         # Without NumPy's advice on how to load objects all the same.
         raise ConfigError(f"{source} does not read as an .npz of arrays: {str(error).partition('. ')[0]}") from None
     return read_augreg(str(source), arrays, said)
