@@ -99,9 +99,11 @@ def evaluate(folder: Path, split: Any, data: str | None, settings: tuple[str, ..
     chosen = chosen_data(trained, data, settings)
     check_source(chosen)
     set_backend(backend)
+    from fvsearch.data import prepare_source
     from fvsearch.report.evaluation import evaluation_document, evaluation_table, write_confusion
     from fvsearch.training.evaluation import evaluate_model, keep_evaluation
 
+    prepare_source(chosen, lambda activity: click.echo(activity, err=True))
     found = evaluate_model(trained, chosen, split)
     written = [keep_evaluation(folder, found), *write_confusion(folder, found)]
     if as_json:
