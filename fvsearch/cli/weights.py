@@ -54,8 +54,9 @@ def import_(
 def convert(folder: Path, target: str, output: Path | None, force: bool, backend: str | None) -> None:
     """Write the model in DIR for another library.
 
-    To timm (.safetensors) and keras-hub (.keras, or a preset's folder) where the arch is a plain ViT; any arch to ONNX, from PyTorch, and
-    to TensorFlow's SavedModel, from TensorFlow and JAX. What is written is run, where this process can, and must answer as the model does.
+    To timm (.safetensors) and keras-hub (.keras, or a preset's folder) where the arch is a plain ViT; any arch to ONNX, from PyTorch and
+    TensorFlow, and to TensorFlow's SavedModel, from TensorFlow and JAX. What is written is run, where this process can, and must answer as
+    the model does.
     """
     from fvsearch.weights.card import read_card
 

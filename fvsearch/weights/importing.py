@@ -145,7 +145,7 @@ def _of_torch(source: Path, said: Told) -> Foreign:
 
 def _of_npz(source: Path, said: Told) -> Foreign:
     try:
-        with np.load(source, allow_pickle=False) as file:
+        with source.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files}
     except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
         # Without NumPy's advice on how to load objects all the same.

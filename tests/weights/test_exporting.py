@@ -47,7 +47,7 @@ def run_saved_model(path, batch):
 
 @pytest.mark.parametrize(
     ("target", "run", "backends"),
-    [("onnx", run_onnx, ["torch"]), ("saved-model", run_saved_model, ["jax", "tensorflow"])],
+    [("onnx", run_onnx, ["torch", "tensorflow"]), ("saved-model", run_saved_model, ["jax", "tensorflow"])],
     ids=["onnx", "saved-model"],
 )
 @pytest.mark.parametrize("arch", [FUNNEL, NAIVE], ids=["funnel", "naive"])
