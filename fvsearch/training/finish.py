@@ -6,7 +6,7 @@ from pathlib import Path
 import keras
 import msgspec
 
-from fvsearch.data import load_test
+from fvsearch.data import ArrayPair, Images, load_test, problem_notes
 from fvsearch.errors import ConfigError, TrainingError
 from fvsearch.files import write_atomically
 from fvsearch.training.best import BEST_FILE, LAST_FILE, best_epoch
@@ -65,8 +65,9 @@ def finish(segment: Segment, name: str, keep: str, epochs: Sequence[EpochMetrics
     # A score that is there is of the model that is there.
     (folder / SCORE_FILE).unlink(missing_ok=True)
     write_model(folder, model, card)
-    write_atomically(folder / SCORE_FILE, msgspec.json.encode(score_on_test(model, segment)))
-    return notes
+    test = load_test(segment.data)
+    write_atomically(folder / SCORE_FILE, msgspec.json.encode(None if test is None else _score(model, test, segment)))
+    return [*notes, *problem_notes([test])]
 
 
 def trained_model(segment: Segment, checkpoint_file: str = LAST_FILE) -> keras.Model:
@@ -92,10 +93,7 @@ def trained_model(segment: Segment, checkpoint_file: str = LAST_FILE) -> keras.M
     return model
 
 
-def score_on_test(model: keras.Model, segment: Segment) -> dict[str, float] | None:
-    """loss, top1, top5 of the test split, and how many images it has; none where the data has no test split."""
-    test = load_test(segment.data)
-    if test is None:
-        return None
+def _score(model: keras.Model, test: ArrayPair | Images, segment: Segment) -> dict[str, float]:
+    """loss, top1, top5 of the test split, and how many images it has."""
     compile_for_evaluation(model)
     return {**evaluate(model, test, segment.recipe.step_batch_size), "images": len(test.labels)}
