@@ -27,4 +27,9 @@ def export_saved_model(model: keras.Model, path: Path) -> Callable[[Floats], Flo
         # Keras's, of what JAX is going to drop.
         warnings.simplefilter("ignore", DeprecationWarning)
         model.export(path, format="tf_saved_model", verbose=False)
-    return lambda images: tf.saved_model.load(str(path)).serve(images).numpy()
+
+    def run(images: Floats) -> Floats:
+        loaded = tf.saved_model.load(str(path))  # its variables live as long as it has a name
+        return loaded.serve(images).numpy()
+
+    return run

@@ -127,7 +127,7 @@ def _to_onnx(card: ModelCard, model: "keras.Model", draft: Path, path: Path) -> 
 def _to_saved_model(card: ModelCard, model: "keras.Model", draft: Path, path: Path) -> Made:
     from fvsearch.weights._saved_model import export_saved_model
 
-    return Made(export_saved_model(model, draft), f"tf.saved_model.load({str(path)!r}).serve(images)")
+    return Made(export_saved_model(model, draft), f"model = tf.saved_model.load({str(path)!r}); model.serve(images)")
 
 
 TARGETS: dict[str, tuple[str, Callable[[ModelCard, "keras.Model", Path, Path], Made]]] = {

@@ -42,7 +42,8 @@ def run_onnx(path, batch):
 
 
 def run_saved_model(path, batch):
-    return importlib.import_module("tensorflow").saved_model.load(str(path)).serve(batch).numpy()
+    loaded = importlib.import_module("tensorflow").saved_model.load(str(path))
+    return loaded.serve(batch).numpy()
 
 
 @pytest.mark.parametrize(
