@@ -48,7 +48,7 @@ def run_saved_model(path, batch):
 
 @pytest.mark.parametrize(
     ("target", "run", "backends"),
-    [("onnx", run_onnx, ["torch", "tensorflow"]), ("saved-model", run_saved_model, ["jax", "tensorflow"])],
+    [("onnx", run_onnx, ["torch", "tensorflow"]), ("saved-model", run_saved_model, ["tensorflow"])],
     ids=["onnx", "saved-model"],
 )
 @pytest.mark.parametrize("arch", [FUNNEL, NAIVE], ids=["funnel", "naive"])
