@@ -55,8 +55,8 @@ def convert(folder: Path, target: str, output: Path | None, force: bool, backend
     """Write the model in DIR for another library.
 
     To timm (.safetensors) and keras-hub (.keras, or a preset's folder) where the arch is a plain ViT; any arch to ONNX, from PyTorch and
-    TensorFlow, and to TensorFlow's SavedModel, from TensorFlow and JAX. What is written is run, where this process can, and must answer as
-    the model does.
+    TensorFlow, and to TensorFlow's SavedModel, from TensorFlow. What is written is run, where this process can, and must answer as the
+    model does.
     """
     from fvsearch.weights.card import read_card
 

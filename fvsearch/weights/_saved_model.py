@@ -1,7 +1,5 @@
 """A model as TensorFlow's SavedModel by Keras's export, and run by TensorFlow."""
 
-import importlib.util
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,17 +12,20 @@ from fvsearch.weights.plain import Floats
 def export_saved_model(model: keras.Model, path: Path) -> Callable[[Floats], Floats]:
     """Write the model, for batches of any size, and hand back what it answers.
 
+    From JAX Keras writes one too, but TensorFlow 2.21 does not read what JAX 0.10 makes of the exact gelu.
+
     Raises:
-        MissingBackendError: The backend is PyTorch, or TensorFlow is not installed.
+        MissingBackendError: The backend is not TensorFlow.
     """
-    if keras.backend.backend() == "torch":
-        raise MissingBackendError("to a SavedModel Keras exports from TensorFlow and JAX, but the backend is torch; give --backend jax")
-    if importlib.util.find_spec("tensorflow") is None:
-        raise MissingBackendError('a SavedModel needs TensorFlow; `pip install "fvsearch[tensorflow]"` installs it')
+    backend = keras.backend.backend()
+    if backend != "tensorflow":
+        raise MissingBackendError(f"to a SavedModel a model goes from TensorFlow, but the backend is {backend}; give --backend tensorflow")
     import tensorflow as tf
 
-    with warnings.catch_warnings():
-        # Keras's, of what JAX is going to drop.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        model.export(path, format="tf_saved_model", verbose=False)
-    return lambda images: tf.saved_model.load(str(path)).serve(images).numpy()
+    model.export(path, format="tf_saved_model", verbose=False)
+
+    def run(images: Floats) -> Floats:
+        loaded = tf.saved_model.load(str(path))  # its variables live as long as it has a name
+        return loaded.serve(images).numpy()
+
+    return run

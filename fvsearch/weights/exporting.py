@@ -115,7 +115,7 @@ def _to_keras_hub(card: ModelCard, model: "keras.Model", draft: Path, path: Path
     else:
         classifier.save_to_preset(str(draft))
         usage = f"keras_hub.models.ViTImageClassifier.from_preset({str(path)!r})"
-    return Made(lambda images: _numpy(classifier(images)), usage)
+    return Made(classifier.predict_on_batch, usage)
 
 
 def _to_onnx(card: ModelCard, model: "keras.Model", draft: Path, path: Path) -> Made:
@@ -127,7 +127,7 @@ def _to_onnx(card: ModelCard, model: "keras.Model", draft: Path, path: Path) -> 
 def _to_saved_model(card: ModelCard, model: "keras.Model", draft: Path, path: Path) -> Made:
     from fvsearch.weights._saved_model import export_saved_model
 
-    return Made(export_saved_model(model, draft), f"tf.saved_model.load({str(path)!r}).serve(images)")
+    return Made(export_saved_model(model, draft), f"model = tf.saved_model.load({str(path)!r}); model.serve(images)")
 
 
 TARGETS: dict[str, tuple[str, Callable[[ModelCard, "keras.Model", Path, Path], Made]]] = {
@@ -147,7 +147,7 @@ def _plain(card: ModelCard, model: "keras.Model", library: str) -> tuple[Arch, d
 
 def _require_same(model: "keras.Model", run: Callable[[Floats], Floats], card: ModelCard, target: str) -> float:
     images = np.random.default_rng(0).standard_normal((2, *card.image_shape), dtype=np.float32)
-    wanted, found = _numpy(model(images)), run(images)
+    wanted, found = model.predict_on_batch(images), run(images)
     difference = float(np.abs(found - wanted).max())
     if not difference <= TOLERANCE * max(1.0, float(np.abs(wanted).max())):
         raise RunError(f"a model must answer alike as {target}, but its logits are up to {difference:.2g} apart; nothing is kept")
