@@ -108,7 +108,7 @@ def test_dry_run_says_what_lies_ahead_and_writes_nothing(tmp_path: Path) -> None
         ([*QUICK, "--time-budget", "soon"], "a time must read as hours, minutes and seconds"),
         ([*QUICK, "--time-budget", "soon", "--dry-run"], "a time must read as hours, minutes and seconds"),
         ([*QUICK, "--backend", "tensorflw"], "the backend must be one of jax, tensorflow, torch, but got 'tensorflw'"),
-        (["run", "reinvestment", "--out", "out"], "wants images of 224x224x3 in 1000 classes from tensorflow-datasets"),
+        (["run", "reinvestment", "--out", "out"], "'tfds:imagenet2012' is prepared from files that only you can download"),
         (["run", "quickstart", "--out", "/proc/out"], "cannot write to /proc/out"),
         (["status", "nothing"], "nothing holds no study: `fvsearch run STUDY --out nothing` makes one"),
         (["front", "nothing"], "nothing holds no study"),

@@ -27,7 +27,7 @@ def played(monkeypatch: pytest.MonkeyPatch) -> list[Weights]:
     """An epoch adds one to a weight and is judged as JUDGED says, so nothing is compiled. The weights that each call begins with."""
     begun: list[Weights] = []
 
-    def play(model: keras.Model, recipe: Any, splits: Any, seed: int, epochs: range, watch: Any) -> Iterator[EpochMetrics]:
+    def play(model: keras.Model, recipe: Any, splits: Any, seed: int, epochs: range, *others: Any) -> Iterator[EpochMetrics]:
         begun.append(weights(model))
         for number in epochs:
             bias = model.get_layer("head").bias

@@ -12,7 +12,8 @@ from trainings import RECIPE, segment_in
 
 from fvsearch.data import load_search_splits
 from fvsearch.recipe import Optimizer, Recipe
-from fvsearch.training.fit import Stopwatch, compile_model, epoch_order, steps_per_epoch, train_epochs
+from fvsearch.training.batches import epoch_order
+from fvsearch.training.fit import Stopwatch, compile_model, steps_per_epoch, train_epochs
 from fvsearch.training.recipe import make_optimizer
 from fvsearch.training.work import bare_model
 
