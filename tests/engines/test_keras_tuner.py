@@ -209,7 +209,8 @@ def test_a_proposal_is_kerastuners_own():
 
 def test_a_process_predicts_as_scikit_learns():
     points = np.random.default_rng(0).random((12, 3))
-    process = Process(alpha=1e-4, normalize_y=True).fit(points, points.sum(axis=1))
+    # Kernels as they are: whether a search for better ones ends well depends on the machine.
+    process = Process(alpha=1e-4, normalize_y=True, optimizer=None).fit(points, points.sum(axis=1))
     ours = process.predict(points[:4] + 0.05, return_std=True)
     theirs = super(Process, process).predict(points[:4] + 0.05, return_std=True)
     for mine, other in zip(ours, theirs, strict=True):
