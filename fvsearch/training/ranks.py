@@ -45,7 +45,7 @@ class Membership(Record, frozen=True):
     count: int
     rendezvous: str
     messages: int
-    on_start: OnStart | None
+    on_start: OnStart | None = None
 
 
 class Told(NamedTuple):

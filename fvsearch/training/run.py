@@ -143,14 +143,15 @@ def train_run(run: Run, folder: Path, on_epoch: OnEpoch | None = None, distribut
         kept.write_run()
         from fvsearch.training.finish import finish, is_finished
 
-        notes = result.notes if is_finished(folder, run.keep) else (*result.notes, *finish(segment, run.name, run.keep, result.epochs))
+        ended = [] if is_finished(folder, run.keep) else finish(segment, run.name, run.keep, result.epochs)
     return RunSummary(
         name=run.name,
         model=str(folder / MODEL_FILE),
         last=result.epochs[-1],
         best=best_epoch(result.epochs),
         test=msgspec.json.decode((folder / SCORE_FILE).read_bytes(), type=Score | None),
-        notes=notes,
+        # What could not be read of all splits is told by each.
+        notes=tuple(dict.fromkeys((*result.notes, *ended))),
         measured=result.measured,
         input_pace=result.input_pace,
         seconds=result.seconds,
