@@ -1,15 +1,16 @@
 """What early stopping saves: hypervolume over training-seconds, the same study with rungs and without.
 
     python benchmarks/rungs.py [--study reinvestment-shapes] [--backend jax] [--seeds 3] [--trials N] [--set KEY=VALUE ...] [--folder DIR]
-                               [--docs docs/rungs.md] [--out FILE]
+                               [--by seconds|work] [--docs docs/rungs.md] [--out FILE]
 
 For each seed two searches run, in turns: one trains every trial to the end, one stops trials at the rungs of the study (of
 `--rungs`, where it has none). Both have the same seed, space, budget, baseline and reference point. The one with rungs may start
-`--more` times as many trials, for its trials are shorter; it is looked at up to the training-seconds that the other took.
+`--more` times as many trials, for its trials are shorter; it is looked at up to what the other took, by one of two measures:
 
-    training-seconds   of a worker, summed over the trials that had ended: train alone, what a search with rungs can save
-    reaches it at      share of the whole search's training-seconds at which the search with rungs had the same hypervolume
-    ... of the work    the same in multiply-adds that were trained (epochs times the arch's), which no other load on the machine moves
+    seconds   training-seconds of a worker, summed over the trials that had ended: train alone, what a search with rungs can save
+    work      multiply-adds that were trained, epochs times the arch's: no other load on the machine moves it
+
+"reaches it at" is the share of what the whole search took at which the search with rungs had the same hypervolume.
 
 A search that was interrupted goes on, and one that has ended is read from its folder. Tables on stderr, one JSON document on stdout.
 """
@@ -34,6 +35,9 @@ from fvsearch.study import EarlyStopping, Study
 
 SHARES = (0.25, 0.5, 0.75, 1.0)
 
+MEASURES = {"seconds": "training-seconds", "work": "trained multiply-adds"}
+"""Of what a search took."""
+
 
 def main() -> None:
     """Run, or read, the searches; print their figures."""
@@ -49,11 +53,11 @@ def main() -> None:
         }
         order = list(sides) if seed % 2 == 0 else list(reversed(sides))
         found.append({side: measured(sides[side], options, side) for side in order} | {"seed": seed})
-        show(found, rule)
+        show(found, rule, options.by)
     document = {"study": study.name, "trials": study.trials, "rule": msgspec.to_builtins(rule), "seeds": found}
     document["devices"] = sorted({device for one in found for side in ("whole", "rungs") for device in one[side]["device"]})
     if options.docs:
-        replace_figures(options.docs, "rungs", [explained(document, rule), table(found)])
+        replace_figures(options.docs, "rungs", [explained(document, rule, options.by), table(found, options.by)])
     if options.out:
         options.out.write_text(json.dumps(document, indent=1))
     print(json.dumps(document))
@@ -72,6 +76,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--keep", type=float, default=EarlyStopping().keep)
     parser.add_argument("--set", dest="settings", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--folder", type=Path, default=Path("runs/bench-rungs"))
+    parser.add_argument("--by", choices=list(MEASURES), default="seconds")
     parser.add_argument("--docs", type=Path)
     parser.add_argument("--out", type=Path)
     return parser.parse_args()
@@ -116,26 +121,18 @@ def reached_at(over_seconds: Sequence[Sequence[float]], value: float) -> float |
     return next((spent for spent, won in over_seconds if won >= value), None)
 
 
-def table(found: list[dict[str, Any]]) -> str:
+def table(found: list[dict[str, Any]], by: str) -> str:
     """A line a seed, and the medians."""
     rows: list[list[str]] = []
     for one in found:
-        whole, rungs = one["whole"], one["rungs"]
-        gains = [value_at(rungs["over_seconds"], share * whole["seconds"]) / whole["hypervolume"] for share in SHARES]
-        same = [value_at(whole["over_seconds"], share * whole["seconds"]) / whole["hypervolume"] for share in SHARES]
-        rows.append(
-            [
-                str(one["seed"]),
-                f"{whole['trials']}, {whole['seconds']:.0f} s",
-                f"{rungs['trials']}, {rungs['stopped']} stopped, {rungs['seconds']:.0f} s",
-                *(f"{a:.2f} / {b:.2f}" for a, b in zip(same, gains, strict=True)),
-                *(shown(share_reached(one, over)) for over in ("seconds", "work")),
-            ]
-        )
-    middles = [statistics.median(share_reached(one, over) for one in found) for over in ("seconds", "work")]
-    rows.append(["median", "", "", *("" for _ in SHARES), *map(shown, middles)])
-    at = [f"at {share:.0%}" for share in SHARES]
-    return markdown(["seed", "whole: trials", "rungs: trials", *at, "reaches it at", "... of the work"], rows)
+        sides, most = (one["whole"], one["rungs"]), one["whole"]["hypervolume"]
+        spent = [share * one["whole"][by] for share in SHARES]
+        pairs = [[value_at(side[f"over_{by}"], amount) / most for side in sides] for amount in spent]
+        counts = [str(sides[0]["trials"]), f"{sides[1]['trials']}, {sides[1]['stopped']} stopped"]
+        rows.append([str(one["seed"]), *counts, *(f"{a:.2f} / {b:.2f}" for a, b in pairs), shown(share_reached(one, by))])
+    middle = statistics.median(share_reached(one, by) for one in found)
+    rows.append(["median", "", "", *("" for _ in SHARES), shown(middle)])
+    return markdown(["seed", "whole: trials", "rungs: trials", *(f"at {share:.0%}" for share in SHARES), "reaches it at"], rows)
 
 
 def share_reached(one: dict[str, Any], over: str) -> float:
@@ -149,7 +146,7 @@ def shown(share: float) -> str:
     return "never" if share == math.inf else f"{share:.2f}"
 
 
-def explained(document: dict[str, Any], rule: EarlyStopping) -> str:
+def explained(document: dict[str, Any], rule: EarlyStopping, by: str) -> str:
     """What the table is of."""
     first = document["seeds"][0]["whole"]
     versions = ", ".join(f"{name} {' and '.join(known)}" for name, known in first["versions"].items())
@@ -161,16 +158,15 @@ def explained(document: dict[str, Any], rule: EarlyStopping) -> str:
         f"`{document['study']}`, {document['trials']} trials trained to the end against rungs at {list(rule.rungs)} with "
         f"`keep = {rule.keep:g}`; {', '.join(document['devices'])}; {versions}.\n\n"
         "The columns hold hypervolume as a share of the whole search's last one, whole / with rungs, at shares of the whole search's "
-        "training-seconds; then the share of them, and of the multiply-adds trained, at which the search with rungs had as much as "
-        "the whole one in the end.\n\n"
+        f"{MEASURES[by]}; the last is the share of them at which the search with rungs had as much as the whole one in the end.\n\n"
         f"Kendall's tau of early looks in the searches without rungs (epochs): {taus}."
     )
 
 
-def show(found: list[dict[str, Any]], rule: EarlyStopping) -> None:
+def show(found: list[dict[str, Any]], rule: EarlyStopping, by: str) -> None:
     """What is known by now."""
-    print(f"\nhypervolume over that of the whole search, whole / rungs at shares of its training-seconds; {rule}", file=sys.stderr)
-    print(table(found), file=sys.stderr)
+    print(f"\nhypervolume over that of the whole search, whole / rungs at shares of its {MEASURES[by]}; {rule}", file=sys.stderr)
+    print(table(found, by), file=sys.stderr)
     for one in found:
         print(f"seed {one['seed']}: tau of rungs (epochs, tau, trials) {one['whole']['tau']}", file=sys.stderr)
 
