@@ -18,26 +18,26 @@ def list_(kind: str | None) -> None:
     if kind in (None, "studies"):
         for name in shipped("studies"):
             study = load_study(name)
-            click.echo(f"study  {name:<14} {study.description} ({study.trials} trials on {study.data.source})")
+            click.echo(f"study  {name:<20} {study.description} ({study.trials} trials on {study.data.source})")
         for name in shipped("transfers"):
             transfer = load_transfer(name)
-            click.echo(f"study  {name:<14} {transfer.description} ({transfer.num_runs} trainings on {transfer.pretraining.data.source})")
+            click.echo(f"study  {name:<20} {transfer.description} ({transfer.num_runs} trainings on {transfer.pretraining.data.source})")
     if kind in (None, "spaces"):
         for name in shipped("spaces"):
             space = load_space(name)
-            click.echo(f"space  {name:<14} {space.description} ({show_count(space.size())} archs)")
+            click.echo(f"space  {name:<20} {space.description} ({show_count(space.size())} archs)")
     if kind in (None, "recipes"):
         for name in shipped("recipes"):
             recipe = load_recipe(name)
             click.echo(
-                f"recipe {name:<14} {recipe.optimizer}, learning rate {recipe.learning_rate:g}, weight decay {recipe.weight_decay:g}, "
+                f"recipe {name:<20} {recipe.optimizer}, learning rate {recipe.learning_rate:g}, weight decay {recipe.weight_decay:g}, "
                 f"{recipe.epochs:,} epochs, batch {recipe.batch_size:,}"
             )
     if kind in (None, "archs"):
         for name, arch in NAMED_ARCHS.items():
             stage = arch.stages[0]
             click.echo(
-                f"arch   {name:<14} depth {stage.depth}, width {stage.width}, mlp_dim {stage.mlp_dim}, num_heads {stage.num_heads}, "
+                f"arch   {name:<20} depth {stage.depth}, width {stage.width}, mlp_dim {stage.mlp_dim}, num_heads {stage.num_heads}, "
                 f"patch_size {arch.patch_size}"
             )
 
