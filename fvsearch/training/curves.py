@@ -3,7 +3,7 @@
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fvsearch.files import write_atomically
 from fvsearch.training.best import best_epoch
@@ -46,7 +46,7 @@ def curves_figure(name: str, epochs: Sequence[EpochMetrics], total: int) -> "Fig
     _pair(loss, "loss", epochs)
     _pair(top1, "top1", epochs)
     best = best_epoch(epochs)
-    ring = {"markersize": 8, "markerfacecolor": "none", "markeredgecolor": VALIDATION, "markeredgewidth": 1.6}
+    ring: dict[str, Any] = {"markersize": 8, "markerfacecolor": "none", "markeredgecolor": VALIDATION, "markeredgewidth": 1.6}
     top1.plot([best.epoch + 1], [best.top1], "o", clip_on=False, label="_best", **ring)
     top1.set_title(f"best {best.top1:.2%} after epoch {best.epoch + 1}", loc="right", fontsize=9, color=VALIDATION)
     top1.yaxis.set_major_formatter(PercentFormatter(1))
@@ -73,5 +73,5 @@ def _pair(axes: "Axes", name: str, epochs: Sequence[EpochMetrics]) -> None:
         axes.plot([one.epoch + 1 for one in epochs], values, color=colour, linewidth=width, label=label, **_marks(epochs))
 
 
-def _marks(epochs: Sequence[EpochMetrics]) -> dict[str, object]:
+def _marks(epochs: Sequence[EpochMetrics]) -> dict[str, Any]:
     return {"marker": "o", "markersize": 3} if len(epochs) <= MARKED else {}
