@@ -2,6 +2,7 @@
 
 import itertools
 import re
+from pathlib import Path
 from typing import NamedTuple
 
 from fvsearch.arch import Arch
@@ -11,6 +12,9 @@ from fvsearch.records import Record, require_at_least
 from fvsearch.study import Data, require_patches
 
 NAME = r"[A-Za-z0-9][\w.-]*"
+
+STUDY_FILE, ENDED = "study.toml", "ended"
+"""Of a study's folder: the study, and a file for each training that has ended."""
 
 
 class Training(Record, frozen=True, kw_only=True):
@@ -99,3 +103,8 @@ class TransferStudy(Record, frozen=True, kw_only=True):
     def num_runs(self) -> int:
         """Trainings of the whole study."""
         return self.seeds * (len(self.archs) + len(self.ways))
+
+
+def is_transfer_folder(folder: Path) -> bool:
+    """Whether a folder is a transfer study's."""
+    return (folder / STUDY_FILE).is_file() and (folder / ENDED).is_dir()

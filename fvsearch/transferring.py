@@ -19,10 +19,10 @@ from fvsearch.meters.measured import Measured
 from fvsearch.records import Record, from_toml, to_toml
 from fvsearch.training.run import Run, RunSummary, train_run
 from fvsearch.training.segment import derive_seed
-from fvsearch.transfer_study import Training, TransferStudy
+from fvsearch.transfer_study import ENDED, STUDY_FILE, Training, TransferStudy, is_transfer_folder
 from fvsearch.workers import Jobs, RunSettings, as_sentence, open_pool
 
-STUDY_FILE, COSTS_FILE = "study.toml", "costs.json"
+COSTS_FILE = "costs.json"
 
 MEASURE_SECONDS = 2.0
 """Time for measuring one arch's throughput, compile excluded."""
@@ -62,9 +62,9 @@ class TransferResult(Record, frozen=True, kw_only=True):
         return f"{'pretraining' if self.finetuned is None else 'finetuning'}/{self.name}"
 
     @property
-    def start(self) -> str:
-        """Of the run that this one starts from, below the study's folder."""
-        return msgspec.structs.replace(self, finetuned=None).home
+    def start(self) -> "TransferResult | None":
+        """The pre-training that a fine-tuning starts from, by its name and home."""
+        return msgspec.structs.replace(self, finetuned=None) if self.finetuned is not None else None
 
 
 class Costs(Record, frozen=True, kw_only=True):
@@ -151,15 +151,9 @@ def read_transfer(folder: Path) -> tuple[TransferStudy, tuple[TransferResult, ..
     return from_toml(folder / STUDY_FILE, TransferStudy), results(folder), costs
 
 
-def is_transfer_folder(folder: Path) -> bool:
-    """Whether a folder is a transfer study's."""
-    path = folder / STUDY_FILE
-    return path.is_file() and (folder / "ended").is_dir()
-
-
 def results(folder: Path) -> tuple[TransferResult, ...]:
     """What has ended, by name."""
-    return tuple(msgspec.json.decode(path.read_bytes(), type=TransferResult) for path in sorted((folder / "ended").glob("*.json")))
+    return tuple(msgspec.json.decode(path.read_bytes(), type=TransferResult) for path in sorted((folder / ENDED).glob("*.json")))
 
 
 def _claim(folder: Path, study: TransferStudy) -> None:
@@ -173,7 +167,7 @@ def _claim(folder: Path, study: TransferStudy) -> None:
                 "give another folder with --out"
             )
         study = msgspec.structs.replace(study, seeds=max(study.seeds, there.seeds))
-    (folder / "ended").mkdir(exist_ok=True)
+    (folder / ENDED).mkdir(exist_ok=True)
     write_atomically(path, to_toml(study).encode())
 
 
@@ -201,14 +195,14 @@ def _train(study: TransferStudy, folder: Path, settings: RunSettings, stands: di
         def end(one: TransferResult) -> None:
             nonlocal done
             ended = msgspec.structs.replace(one, ended=now())
-            write_atomically(folder / "ended" / f"{one.name}.json", msgspec.json.encode(ended))
+            write_atomically(folder / ENDED / f"{one.name}.json", msgspec.json.encode(ended))
             stands[one.name] = ended
             done += 1
             watcher(Transferring(done=done, total=total, running=jobs.owners, ended=ended))
 
         while waiting or jobs.owners:
             for one in [one for one in waiting if _is_ready(one, stands)]:
-                source = stands.get(Path(one.start).name) if one.finetuned else None
+                source = stands[one.start.name] if one.start else None
                 if source and source.summary is None:
                     waiting.remove(one)
                     end(msgspec.structs.replace(one, reason=f"its pre-training failed: {source.reason}"))
@@ -224,7 +218,7 @@ def _train(study: TransferStudy, folder: Path, settings: RunSettings, stands: di
 
 
 def _is_ready(one: TransferResult, stands: dict[str, TransferResult]) -> bool:
-    return one.finetuned is None or Path(one.start).name in stands
+    return one.start is None or one.start.name in stands
 
 
 def _task(study: TransferStudy, folder: Path, one: TransferResult) -> Task:
@@ -235,7 +229,7 @@ def _task(study: TransferStudy, folder: Path, one: TransferResult) -> Task:
         data=phase.data,
         recipe=phase.recipe,
         seed=one.seed,
-        start=None if one.finetuned is None else str(folder / one.start),
+        start=str(folder / one.start.home) if one.start else None,
     )
     return Task(run, folder / one.home)
 

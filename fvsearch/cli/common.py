@@ -1,6 +1,7 @@
 """What the commands share: the backend's option, and how a table or a document is printed."""
 
 import os
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -8,6 +9,7 @@ import click
 
 if TYPE_CHECKING:
     from fvsearch.training.distribute import Distribution
+    from fvsearch.workers import RunSettings
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it: 128 + SIGINT."""
@@ -79,6 +81,19 @@ def set_backend(wanted: str | None) -> str:
 
     os.environ["KERAS_BACKEND"] = choose_backend(wanted)
     return os.environ["KERAS_BACKEND"]
+
+
+def make_run_settings(backend: str | None, workers: int | None, pool: str, **others: Any) -> "RunSettings":
+    """How a study's trainings are run, by the options of its command; the backend is chosen, and Keras told."""
+    from fvsearch.workers import RunSettings
+
+    return RunSettings(
+        backend=set_backend(backend),
+        workers=workers or min(2, os.cpu_count() or 1),
+        pool="inline" if pool == "inline" else "local",
+        command=" ".join(["fvsearch", *sys.argv[1:]]),
+        **others,
+    )
 
 
 def print_renderable(renderable: Any) -> None:

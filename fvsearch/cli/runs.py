@@ -92,14 +92,13 @@ def finetune(
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def evaluate(folder: Path, split: Any, data: str | None, settings: tuple[str, ...], backend: str | None, as_json: bool) -> None:
     """Evaluate the model in DIR: top-1, top-5, loss, each class, and which classes are taken for which."""
-    from fvsearch.data import check_source
+    from fvsearch.data import check_source, prepare_source
     from fvsearch.training.trained import chosen_data, read_trained
 
     trained = read_trained(folder)
     chosen = chosen_data(trained, data, settings)
     check_source(chosen)
     set_backend(backend)
-    from fvsearch.data import prepare_source
     from fvsearch.report.evaluation import evaluation_document, evaluation_table, write_confusion
     from fvsearch.training.evaluation import evaluate_model, keep_evaluation
 
@@ -129,7 +128,6 @@ def _train(
     import msgspec
 
     distribution = make_distribution(distribute, devices)
-
     if keep is not None:
         run = msgspec.structs.replace(run, keep=keep)
     folder = out or Path("runs") / run.name

@@ -1,13 +1,12 @@
 """Commands about a study: search, look, export."""
 
 import os
-import sys
 from pathlib import Path
 
 import click
 
 from fvsearch.cli import transfers
-from fvsearch.cli.common import backend_option, echo_json, print_renderable, set_backend
+from fvsearch.cli.common import backend_option, echo_json, make_run_settings, print_renderable, set_backend
 
 
 @click.command()
@@ -76,17 +75,8 @@ def run(
     from fvsearch.progress import watch
     from fvsearch.search import run_study
     from fvsearch.watching import Watcher, together
-    from fvsearch.workers import RunSettings
 
-    run_settings = RunSettings(
-        backend=set_backend(backend),
-        workers=workers or min(2, os.cpu_count() or 1),
-        pool="inline" if pool == "inline" else "local",
-        time_budget=seconds,
-        command=" ".join(["fvsearch", *sys.argv[1:]]),
-        calibration=calibration,
-        force_backend=force_backend,
-    )
+    run_settings = make_run_settings(backend, workers, pool, time_budget=seconds, calibration=calibration, force_backend=force_backend)
     folder = out or Path("runs") / defined.name
     others: list[Watcher] = []
     if tensorboard:
@@ -118,16 +108,11 @@ def confirm(folder: Path, seeds: int | None, workers: int | None, pool: str, bac
     from fvsearch.ledger import Ledger
     from fvsearch.progress import watch_confirming
     from fvsearch.report.page import write_report
-    from fvsearch.workers import RunSettings
 
     ledger = Ledger.open(folder)
     searched = [invocation.backend for invocation in ledger.invocations()]
-    settings = RunSettings(
-        backend=set_backend(backend or os.environ.get("KERAS_BACKEND") or (searched[-1] if searched else None)),
-        workers=workers or min(2, os.cpu_count() or 1),
-        pool="inline" if pool == "inline" else "local",
-        command=" ".join(["fvsearch", *sys.argv[1:]]),
-    )
+    chosen = backend or os.environ.get("KERAS_BACKEND") or (searched[-1] if searched else None)
+    settings = make_run_settings(chosen, workers, pool)
     with watch_confirming(ledger.study) as watcher:
         confirm_study(folder, settings, seeds, watcher)
     page = write_report(Ledger.open(folder))
@@ -140,7 +125,7 @@ def confirm(folder: Path, seeds: int | None, workers: int | None, pool: str, bac
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def status(folder: Path, as_json: bool) -> None:
     """Say how far the study in DIR is."""
-    from fvsearch.transferring import is_transfer_folder
+    from fvsearch.transfer_study import is_transfer_folder
 
     if is_transfer_folder(folder):
         transfers.show_status(folder, as_json)
@@ -200,7 +185,7 @@ def compare(first: Path, second: Path, as_json: bool, output: Path | None) -> No
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 def report(folder: Path) -> None:
     """Write the report of the study in DIR: one HTML page that works offline, and its numbers as JSON."""
-    from fvsearch.transferring import is_transfer_folder
+    from fvsearch.transfer_study import is_transfer_folder
 
     if is_transfer_folder(folder):
         click.echo(transfers.write_report(folder))

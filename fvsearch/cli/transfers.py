@@ -1,14 +1,12 @@
 """What the study commands do where the study is a transfer study, which trains all that it names and searches nothing."""
 
-import os
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
-from fvsearch.cli.common import print_renderable, set_backend
+from fvsearch.cli.common import make_run_settings, print_renderable
 
 OF_A_SEARCH = ("trials", "time_budget", "calibration", "tensorboard", "force_backend")
 """Options of `fvsearch run` that a transfer study has no use for."""
@@ -18,24 +16,19 @@ def run(source: str, out: Path | None, workers: int | None, pool: str, backend: 
     """Train all that is left of a transfer study, measure what its archs cost, write its report."""
     from fvsearch.library import load_transfer
     from fvsearch.progress import watch_transferring
-    from fvsearch.report.transferred_view import transfer_table
     from fvsearch.transferring import run_transfer
-    from fvsearch.workers import RunSettings
 
     study = load_transfer(source, settings)
-    run_settings = RunSettings(
-        backend=set_backend(backend),
-        workers=workers or min(2, os.cpu_count() or 1),
-        pool="inline" if pool == "inline" else "local",
-        command=" ".join(["fvsearch", *sys.argv[1:]]),
-    )
+    run_settings = make_run_settings(backend, workers, pool)
     folder = out or Path("runs") / study.name
     with watch_transferring() as watcher:
         run_transfer(study, folder, run_settings, watcher)
     from fvsearch.report.transferred import summarise_transfer
+    from fvsearch.report.transferred_view import transfer_table, write_transfer_report
 
-    page = write_report(folder)
-    print_renderable(transfer_table(summarise_transfer(folder)))
+    transferred = summarise_transfer(folder)
+    page = write_transfer_report(transferred, folder)
+    print_renderable(transfer_table(transferred))
     click.echo(f"report: {page}")
 
 

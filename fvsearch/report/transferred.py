@@ -113,7 +113,7 @@ def summarise_transfer(folder: Path) -> Transferred:
         ConfigError: The folder holds no transfer study.
     """
     study, found, costs = read_transfer(folder)
-    first = _way_values(found, study.ways[0])
+    first = _values(_of(found, *study.ways[0]))
     published = {Way(one.pretrained, one.finetuned): one for one in study.published}
     summaries = [one.summary for one in found if one.summary]
     return Transferred(
@@ -131,10 +131,6 @@ def summarise_transfer(folder: Path) -> Transferred:
 
 def _of(found: Sequence[TransferResult], pretrained: str, finetuned: str | None) -> list[TransferResult]:
     return [one for one in found if (one.pretrained, one.finetuned) == (pretrained, finetuned)]
-
-
-def _way_values(found: Sequence[TransferResult], way: Way) -> dict[str, list[float]]:
-    return _values(_of(found, *way))
 
 
 QUANTITIES: dict[Quantity, Callable[[TransferResult], float | None]] = {
