@@ -161,7 +161,7 @@ class _Search:
             with open_pool(self.settings, self.ledger.folder):
                 set_environment()
                 import_work()
-        screen = Screen(study, make_engine(study), self.predictor, warm_starts(study, self.taken))
+        screen = Screen(study, make_engine(study, self.predictor), self.predictor, warm_starts(study, self.taken))
         for record in sorted(self.trials.values(), key=lambda record: record.ended):
             if record.state == "running":
                 screen.dispatch(record.arch)
