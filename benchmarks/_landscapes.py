@@ -8,7 +8,7 @@ archs were drawn from:
     linear         the hypervolume counts costs as they are and not their logarithms
     noisy          the seeds' noise doubled
     off-10, off-30 true costs lie off the predicted ones by 10 or 30 percent, each arch's by itself
-    network        accuracy is a random network of the params, with as much of a trend that rises in each: no log, no parameters, no macs in it
+    network        accuracy is a random network of the params, with as much of a trend that rises in each: no log, parameters or macs in it
     unstructured   every arch's accuracy by itself: nothing can be learned
 """
 
@@ -111,7 +111,7 @@ def whole() -> Whole:
 
 
 def inputs(study: Study, archs: Sequence[Arch]) -> Numbers:
-    """(archs, params): depth, width, MLP size, stride and pooling of each stage, as shares of the greatest; 0 where there is no such stage."""
+    """(archs, params): depth, width, MLP size, stride, pooling of each stage, as shares of the greatest; 0 where there is no such stage."""
     assert study.space is not None
     count = len(study.space.stages)
     found = np.zeros((len(archs), count, 5))
@@ -119,13 +119,15 @@ def inputs(study: Study, archs: Sequence[Arch]) -> Numbers:
         for index, stage in enumerate(arch.stages):
             found[row, index] = stage.depth, stage.width, stage.mlp_dim, stage.pool_stride, stage.pooling == "max"
     flat = found.reshape(len(archs), -1)
-    return flat / np.maximum(_greatest(study), 1)
+    return np.asarray(flat / np.maximum(_greatest(study), 1))
 
 
 def _greatest(study: Study) -> Numbers:
     assert study.space is not None
     choices = [stage.choices() for stage in study.space.stages]
-    return np.array([[max(map(int, stage[name])) for name in ("depth", "width", "mlp_dim", "pool_stride")] + [1] for stage in choices]).ravel()
+    return np.array(
+        [[max(map(int, stage[name])) for name in ("depth", "width", "mlp_dim", "pool_stride")] + [1] for stage in choices]
+    ).ravel()
 
 
 @functools.cache
@@ -168,7 +170,7 @@ def _gaussian_process() -> GaussianProcessRegressor:
 
 @functools.cache
 def network() -> Numbers:
-    """(archs,) a random network of two layers, plus random concave functions that rise in depth, width and MLP size; spread as the table is."""
+    """(archs,) a random network of two layers, plus concave functions that rise in depth, width and MLP size; spread as the table is."""
     space, rng = whole(), np.random.default_rng(0)
     hidden = np.tanh(space.inputs @ rng.normal(0, 1.5, (space.inputs.shape[1], 32)) + rng.normal(0, 1, 32))  # (archs, 32)
     wiggle = np.tanh(hidden @ rng.normal(0, 0.4, (32, 16))) @ rng.normal(0, 1, 16)  # (archs,)
@@ -184,14 +186,16 @@ def unstructured() -> Numbers:
 
 
 def _like_table(values: Numbers) -> Numbers:
-    return np.clip(table().top1.mean() + table().spread * _standard(values), LEAST, MOST)
+    return np.asarray(np.clip(table().top1.mean() + table().spread * _standard(values), LEAST, MOST))
 
 
 def _standard(values: Numbers) -> Numbers:
-    return (values - values.mean()) / values.std()
+    return np.asarray((values - values.mean()) / values.std())
 
 
-def _over_space(top1: Callable[[], Numbers], *, feasible: float | None = 0.25, noise: float = 1.0, off: float = 0.0, logarithmic: bool = True) -> Landscape:
+def _over_space(
+    top1: Callable[[], Numbers], *, feasible: float | None = 0.25, noise: float = 1.0, off: float = 0.0, logarithmic: bool = True
+) -> Landscape:
     space = whole()
     memory, throughput = space.costs["memory"], space.costs["throughput"]
     study = space.study

@@ -2,6 +2,7 @@
 
 import functools
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -28,19 +29,20 @@ class Searcher(NamedTuple):
     Attributes:
         proposer: Settings of the engine.
         refuses: Whether what is infeasible as predicted is refused before it is trained.
-        starts: Trials spread over predicted memory before the engine is asked; all of them where infinite.
+        starts: Trials spread over predicted memory before the engine is asked; the engine's own number unless given.
     """
 
     proposer: Proposer
     refuses: bool = True
-    starts: float = 0
+    starts: int | None = None
 
 
 SEARCHERS: dict[str, Searcher] = {
     **{sampler: Searcher(Proposer(sampler=sampler), refuses=False) for sampler in ("random", "nsga2", "tpe", "gp")},
     **{f"{sampler}+refusal": Searcher(Proposer(sampler=sampler)) for sampler in ("random", "nsga2", "tpe", "gp")},
     "tpe+refusal+starts": Searcher(Proposer(sampler="tpe"), starts=8),
-    "spread": Searcher(Proposer(sampler="random"), starts=math.inf),
+    "front": Searcher(Proposer(name="front")),
+    "spread": Searcher(Proposer(sampler="random"), starts=sys.maxsize),
 }
 """By name; "spread" is archs spread over predicted memory, and no model."""
 
@@ -55,19 +57,18 @@ def replay(name: str, searcher: str, repeat: int, trials: int) -> list[float]:
         trials: The baseline's counted in.
     """
     land, who = landscape(name), SEARCHERS[searcher]
-    starts = int(min(who.starts, trials))
-    study = land.study.with_settings(seed=repeat, trials=trials)
-    if study.space is not None:
-        study = study.with_settings(engine=_with_starts(who.proposer, starts))
-        engine = make_engine(study)
-    else:
-        searched = whole_study(land).with_settings(seed=repeat, engine=who.proposer)
-        study = study.with_settings(engine=_with_starts(study.engine, starts))
-        engine = FromList(make_engine(searched), searched, land.archs)
+    study = _study(land, who, repeat, trials)
     predictor = Predictor(study, margins=None if who.refuses else dict.fromkeys(study.budget.limits(), math.inf))
+    if study.engine.name == "listed":
+        searched = table_study().with_settings(budget=study.budget, engine=who.proposer, seed=repeat)
+        engine: Engine = FromList(make_engine(searched, predictor), searched, land.archs)
+    else:
+        engine = make_engine(study, predictor)
     screen = Screen(study, engine, predictor)
     score = Score(name)
-    candidate: Candidate | Wait | Done = Candidate(params=_baseline_params(study), arch=study.baseline, predicted=predictor.baseline)
+    candidate: Candidate | Wait | Done = Candidate(
+        params=params_of(study, study.baseline), arch=study.baseline, predicted=predictor.baseline
+    )
     won: list[float] = []
     for _ in range(trials):
         if not isinstance(candidate, Candidate):
@@ -82,12 +83,14 @@ def replay(name: str, searcher: str, repeat: int, trials: int) -> list[float]:
     return won + won[-1:] * (trials - len(won))
 
 
-def _with_starts(proposer: Proposer, starts: int) -> Proposer:
-    return msgspec.structs.replace(proposer, starts=starts)
-
-
-def _baseline_params(study: Study) -> Params:
-    return params_of(study, study.baseline)
+def _study(land: Landscape, who: Searcher, repeat: int, trials: int) -> Study:
+    """The landscape's, with the searcher's engine; of a list the engine "front" takes the list, the others search the space it is of."""
+    proposer, archs = who.proposer, land.study.engine.archs
+    if archs:
+        proposer = msgspec.structs.replace(proposer, name="front" if proposer.name == "front" else "listed", archs=archs)
+    if who.starts is not None:
+        proposer = msgspec.structs.replace(proposer, starts=min(who.starts, trials))
+    return land.study.with_settings(seed=repeat, trials=trials, engine=proposer)
 
 
 def _train(land: Landscape, candidate: Candidate, repeat: int, predictor: Predictor) -> Outcome:
@@ -194,11 +197,6 @@ def _feasible(name: str) -> NDArray[np.bool_]:
     land = landscape(name)
     baseline = Predictor(land.study).baseline
     return np.array([is_met(violations(land.study.budget, {"memory": memory}, baseline)) for memory in land.memory.tolist()])
-
-
-def whole_study(land: Landscape) -> Study:
-    """The study of the space that a list is of, with the list's budget."""
-    return table_study().with_settings(budget=land.study.budget, objectives=land.study.objectives)
 
 
 class FromList:

@@ -81,11 +81,12 @@ def _about() -> str:
     made = known.provenance[-1]
     versions = ", ".join(f"{name} {version(name)}" for name in ("optuna", "numpy", "scipy", "scikit-learn"))
     trained = ", ".join(f"{name} {number}" for name, number in made["versions"].items() if name != "fvsearch")
+    means = known.top1.mean(axis=1)
     return (
-        f"Table: {len(known.archs)} archs, {known.top1.shape[1]} trainings each ({trained}; {made['processor']}; {made['date']}). Validation "
-        f"top-1 from {known.top1.mean(axis=1).min():.2f} to {known.top1.mean(axis=1).max():.2f}; standard deviation between archs "
-        f"{known.spread:.3f}, between seeds {known.noise:.3f}. Of archs that it has not seen, the fitted landscape explains {quality:.0%} of "
-        f"the variance (tenfold; what noise leaves to be explained is {_ceiling():.0%}).\n\n"
+        f"Table: {len(known.archs)} archs, {known.top1.shape[1]} trainings each ({trained}; {made['processor']}; {made['date']}). "
+        f"Validation top-1 from {means.min():.2f} to {means.max():.2f}; standard deviation between archs {known.spread:.3f}, between seeds "
+        f"{known.noise:.3f}. Of archs that it has not seen, the fitted landscape explains {quality:.0%} of the variance (ten folds; "
+        f"{_ceiling():.0%} of it is not noise).\n\n"
         f"Replays: {versions}; Python {platform.python_version()}; {made['processor']}."
     )
 

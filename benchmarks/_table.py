@@ -12,6 +12,7 @@ from fvsearch.arch import Arch
 from fvsearch.study import Study
 
 FOLDER = Path(__file__).parent / "table"
+TABLE = FOLDER / "table.jsonl"
 
 
 class Table(NamedTuple):
@@ -45,7 +46,7 @@ def table_study() -> Study:
     return load_study(str(FOLDER / "study.toml"))
 
 
-def read_table(path: Path = FOLDER / "table.jsonl") -> Table:
+def read_table(path: Path = TABLE) -> Table:
     """The table, those archs left out that were trained less often than others."""
     space = table_study().space
     assert space is not None

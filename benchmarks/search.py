@@ -3,35 +3,34 @@
     python benchmarks/search.py [--landscapes NAME ...] [--engines NAME ...] [--repeats 5] [--trials 100] [--jobs 2]
                                 [--folder runs/bench-search] [--fresh] [--docs docs/search.md]
 
-Landscapes are explained in _landscapes.py, the rule of a replay and the engines in _replay.py; "all" names all of either. What is
-measured: the hypervolume of the front that the search sees, at its members' true values, over that of the best front there is; accuracy from
-chance level, costs by their logarithm up to the most that may be spent (fvsearch.volume.reference). A repeat is a seed of the engine and of
-the noise, the same noise for every engine. The baseline is trial 0.
+Landscapes are explained in _landscapes.py, the rule of a replay and the engines in _replay.py; "all" names all of either. What is measured
+is the hypervolume of the front that the search sees, at its members' true values, over that of the best front there is: accuracy from
+chance level, costs by their logarithm, up to the most that may be spent (fvsearch.volume.reference). A repeat is a seed of the engine and
+of the noise, the same noise for every engine. The baseline is trial 0.
 
 Finished replays are kept in --folder, so that an interrupted benchmark goes on and `--docs` shows all that is there; --fresh runs those
 asked for again. Tables on stderr, one JSON document on stdout.
 """
 
 import argparse
+import hashlib
 import itertools
 import json
 import multiprocessing
 import os
 import sys
 from collections import defaultdict
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
-from typing import Any
-
-# One thread a job, before numpy is imported: the jobs are what runs side by side.
-for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(variable, "1")
 
 from _landscapes import MAKERS
 from _replay import SEARCHERS, optimum, replay
 from _search_pages import Found, plot, shown, write_page
+from _table import TABLE
 from rich.console import Console
 from rich.progress import track
+from threadpoolctl import threadpool_limits
 
 Task = tuple[str, str, int]
 """Landscape, engine, repeat."""
@@ -45,23 +44,24 @@ def main() -> None:
     """Replay what is asked for and is not there yet; show it."""
     options = parse()
     tasks = list(itertools.product(options.landscapes, options.engines, range(options.repeats)))
-    if options.fresh:
-        forget(options.folder, set(tasks))
-    found = read(options.folder, options.trials)
-    missing = [task for task in tasks if task not in found]
+    # Of this table: another's are of other landscapes.
+    folder = options.folder / hashlib.sha256(TABLE.read_bytes()).hexdigest()[:8]
+    found = read(folder, options.trials)
+    missing = [task for task in tasks if options.fresh or task not in found]
     for name in dict.fromkeys(name for name, _, _ in missing):
         # Here, so that the jobs, which are forks of this process, have it.
         optimum(name)
     for task, won in run(missing, options.trials, options.jobs):
-        found[task] = won
-        keep(options.folder, task, won)
+        found[task] = [round(value, 5) for value in won]
+        keep(folder, task, found[task])
     asked = by_engine({task: won for task, won in found.items() if task in tasks})
     for name, engines in asked.items():
         print(f"\n{name}\n{shown(engines, options.trials)}", file=sys.stderr)
     if options.docs:
-        write_page(options.docs, by_engine(found), options.trials)
-        plot(options.docs.with_suffix(".png"), {name: found for name, found in by_engine(found).items() if name in MAIN}, options.trials)
-    print(json.dumps({name: {engine: list(runs) for engine, runs in engines.items()} for name, engines in asked.items()}))
+        known = by_engine(found)
+        write_page(options.docs, known, options.trials)
+        plot(options.docs.with_suffix(".png"), {name: known[name] for name in MAIN if name in known}, options.trials)
+    print(json.dumps(asked))
 
 
 def parse() -> argparse.Namespace:
@@ -82,39 +82,40 @@ def parse() -> argparse.Namespace:
     return options
 
 
-def run(tasks: list[Task], trials: int, jobs: int) -> Any:
+def run(tasks: list[Task], trials: int, jobs: int) -> Iterator[tuple[Task, list[float]]]:
     """Each task with what it won, as they end."""
     if not tasks:
         return
     context = multiprocessing.get_context("fork" if "fork" in multiprocessing.get_all_start_methods() else None)
-    with ProcessPoolExecutor(jobs, mp_context=context) as pool:
+    with ProcessPoolExecutor(jobs, mp_context=context, initializer=one_thread) as pool:
         futures = {pool.submit(replay, *task, trials): task for task in tasks}
         for future in track(as_completed(futures), "Replays", total=len(tasks), console=Console(stderr=True)):
             yield futures[future], future.result()
 
 
+def one_thread() -> None:
+    """The jobs are what runs side by side."""
+    # Of PyTorch, which is imported later, by the sampler "gp"; then of what is here.
+    os.environ["OMP_NUM_THREADS"] = "1"
+    threadpool_limits(1)
+
+
 def read(folder: Path, trials: int) -> dict[Task, list[float]]:
-    """The finished replays of at least so many trials."""
-    lines = itertools.chain.from_iterable(path.read_text().splitlines() for path in sorted(folder.glob("*.jsonl")))
-    rows = map(json.loads, lines)
-    return {(row["landscape"], row["engine"], row["repeat"]): row["won"][:trials] for row in rows if row["trials"] >= trials}
+    """The finished replays of at least so many trials, cut to them."""
+    found = {}
+    for path in folder.glob("*/*/*.json"):
+        won = json.loads(path.read_text())
+        if len(won) >= trials:
+            found[path.parts[-3], path.parts[-2], int(path.stem)] = won[:trials]
+    return found
 
 
-def keep(folder: Path, task: Task, won: list[float], mode: str = "a") -> None:
-    """Add a finished replay to its landscape's file."""
-    folder.mkdir(parents=True, exist_ok=True)
+def keep(folder: Path, task: Task, won: list[float]) -> None:
+    """Keep a finished replay."""
     name, engine, repeat = task
-    row = {"landscape": name, "engine": engine, "repeat": repeat, "trials": len(won), "won": [round(value, 5) for value in won]}
-    with (folder / f"{name}.jsonl").open(mode) as file:
-        file.write(json.dumps(row) + "\n")
-
-
-def forget(folder: Path, tasks: set[Task]) -> None:
-    """Take replays out of their files."""
-    for path in folder.glob("*.jsonl"):
-        lines = path.read_text().splitlines(keepends=True)
-        rows = [json.loads(line) for line in lines]
-        path.write_text("".join(line for line, row in zip(lines, rows, strict=True) if (row["landscape"], row["engine"], row["repeat"]) not in tasks))
+    path = folder / name / engine / f"{repeat}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(won))
 
 
 def by_engine(found: dict[Task, list[float]]) -> dict[str, Found]:

@@ -2,15 +2,16 @@
 
     KERAS_BACKEND=jax python benchmarks/table/make.py [--archs 240] [--repeats 2] [--out benchmarks/table/table.jsonl]
 
-Each training is a trial's, through the project's own code. Archs are spread over the logarithms of predicted memory and of parameters: every
-occupied cell of a grid over both gives one in turn, so that the first n are spread as well as all. A line is added for each training; one
-that was killed goes on where it stopped. JAX's compilation cache is used, for the trainings of an arch differ in their seed alone.
+Each training is a trial's, through the project's own code. The baseline comes first; the others are spread over the logarithms of
+predicted memory and of parameters: every occupied cell of a grid over both gives one in turn, so that the first n are spread as well as
+all. A line is added for each training; a run that was killed goes on where it stopped. JAX's compilation cache is used, for the trainings
+of an arch differ in their seed alone.
 
 The file holds, as JSON lines, what each run of this script was made with ("provenance"), and below it a line a training:
 
     arch, params, repeat, seed     which
     top1, loss                     of the validation split after each epoch
-    predicted                      costs by formula: memory in bytes, macs of an image, num_params, throughput in multiples of the baseline's
+    predicted                      by formula: memory in bytes, macs of an image, num_params, throughput in multiples of the baseline's
     measured                       bytes of a step, compiled and not run; seconds_per_step: the fastest epoch's, its validation counted in
 """
 
@@ -59,7 +60,7 @@ def main() -> None:
     study = load_study(str(HERE / "study.toml"))
     predictor = Predictor(study)
     done = trained(options.out)
-    archs = itertools.islice(spread(study, predictor), options.archs)
+    archs = dict.fromkeys([study.baseline, *itertools.islice(spread(study, predictor), options.archs)])
     wanted = [(arch, repeat) for arch in archs for repeat in range(options.repeats)]
     missing = [(arch, repeat) for arch, repeat in wanted if (layout(study, arch), repeat) not in done]
     told = False
@@ -84,7 +85,7 @@ def trained(path: Path) -> set[tuple[str, int]]:
 
 
 def spread(study: Study, predictor: Predictor) -> Iterator[Arch]:
-    """The space's archs, spread over log memory and log parameters: from each occupied cell one, drawn at random, then from each another."""
+    """The space's archs, spread over log memory and log parameters: from each occupied cell one by chance, then from each another."""
     space: Space | None = study.space
     assert space is not None
     rng = random.Random(study.seed)
