@@ -98,6 +98,17 @@ def of_space(space: Space, costs: Costs, most: int, cost: str, seed: Sequence[in
     return drawn.take(spread(drawn.costs[cost], keep, rng)) if len(drawn) > keep else drawn
 
 
+def neighbours(space: Space, archs: Archs) -> Archs:
+    """The members of a space that differ from one of these archs in one param, each once; what breaks a rule is repaired."""
+    found = {}
+    for row in range(len(archs)):
+        params = space.params(archs.arch(row))
+        for path, choices in space.domains().items():
+            for choice in choices:
+                found[space.arch(params | {path: choice})] = None
+    return Archs.of(list(found), len(space.stages))
+
+
 def spread(cost: Numbers, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
     """About so many rows, as evenly as there are over strata of equal width in the logarithm of a cost."""
     position = np.log(cost)

@@ -1,12 +1,14 @@
 """The surrogate: a Bayesian linear model of features plus an isotropic Matern residual, with a few hyper-parameters by MAP.
 
-    y = w . x + r(x) + early(rung) + noise,    w ~ N(0, linear^2 / features),    r ~ GP(0, residual^2 Matern_5/2(|x - x'| / length)).
+    y = w . x + r(x) + own + early(rung) + noise,   w ~ N(0, linear^2 / features),   r ~ GP(0, residual^2 Matern_5/2(|x - x'| / length)).
 
-One process whose kernel is the sum; the whole posterior comes from it. With ten observations of a noisy accuracy a length for each feature
-cannot be learned (such a model predicts worse than the mean), and a linear trend alone ends where accuracy saturates: hence this sum.
+`own` is what no feature of an arch tells and every training of it shares, `noise` what its seeds differ by. One process whose kernel is the
+sum; the whole posterior comes from it. With ten observations of a noisy accuracy a length for each feature cannot be learned (such a model
+predicts worse than the mean), and a linear trend alone ends where accuracy saturates: hence this sum.
 
-An observation is of so many trainings, whose mean has so much less noise. One that was stopped at a rung is of less training: it lies off the
-end by an amount that all of its rung share and that is learned with the rest, and it ranks less well, by a variance that is learned too.
+An observation is of so many trainings, whose mean has so much less noise. One that was stopped at a rung is of less training: it lies off
+the end by an amount that all of its rung share and that is learned with the rest, and it ranks less well, by a variance that is learned as
+well.
 """
 
 import math
@@ -71,6 +73,7 @@ PRIORS: dict[str, Prior] = {
     "linear": Prior(0.8, 0.7),
     "residual": Prior(0.4, 0.7),
     "length": Prior(0.7, 0.5),
+    "own": Prior(0.2, 0.5),
     "noise": Prior(0.4, 0.8),
     "early": Prior(0.6, 0.7),
 }
@@ -86,7 +89,7 @@ class Surrogate:
         known: Centre and unit of the values and the hyper-parameters, where they are not to be learned.
 
     Attributes:
-        noise: Standard deviation of one training's value about its arch's.
+        noise: Standard deviation of one training's value about its arch's own.
         hyper: The hyper-parameters by name, in units of the observations' standard deviation.
     """
 
@@ -118,7 +121,7 @@ class Surrogate:
         return Surrogate(evidence, known=(self._centre, self._unit, self.hyper))
 
     def posterior(self, inputs: Inputs) -> tuple[Numbers, Numbers]:
-        """Mean and standard deviation of the arch's own value, noise aside: (archs,) both.
+        """Mean and standard deviation of each arch's own value, noise aside: (archs,) both, of archs that were not observed.
 
         Args:
             inputs: (archs, features).
@@ -128,11 +131,17 @@ class Surrogate:
         known, weights, inverse = (part.astype(np.float32) for part in (self._evidence.inputs, self._weights, self._inverse.T))
         for start in range(0, len(inputs), CHUNK):
             part = np.asarray(inputs[start : start + CHUNK], np.float32)
-            across, own = self._across(part, known)
+            across, variance = self._across(part, known)
             mean[start : start + CHUNK] = across @ weights
             explained = across @ inverse
-            deviation[start : start + CHUNK] = own - np.einsum("co,co->c", explained, explained)
+            deviation[start : start + CHUNK] = variance - np.einsum("co,co->c", explained, explained)
         return self._centre + self._unit * mean, self._unit * np.sqrt(np.maximum(deviation, 1e-8))
+
+    def observed(self) -> tuple[Numbers, Numbers]:
+        """Mean, (observations,), and covariance, (observations, observations), of the own values of the archs that were observed."""
+        among = self._smooth(self.hyper) + np.diag(np.full(len(self._targets), self.hyper["own"] ** 2))
+        explained = among @ self._inverse.T
+        return self._centre + self._unit * (among @ self._weights), self._unit**2 * (among - explained @ explained.T)
 
     def interval(self, mean: Numbers, deviation: Numbers, share: float = 0.95) -> tuple[Numbers, Numbers]:
         """The ends of the interval in which an arch's value lies with this probability.
@@ -142,27 +151,32 @@ class Surrogate:
         times = float(student.ppf(0.5 + share / 2, len(self._targets) + 2))
         return mean - times * deviation, mean + times * deviation
 
-    def _across(self, part: NDArray[np.float32], known: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Covariances of archs with the observations, and their own variances."""
-        features = max(1, known.shape[1])
-        inner = part @ known.T / np.float32(features)
-        own = np.einsum("cf,cf->c", part, part) / np.float32(features)
-        squares = np.einsum("of,of->o", known, known) / np.float32(features)
-        distance = np.sqrt(np.maximum(np.float32(0), (own[:, None] + squares[None, :] - 2 * inner) / 2))
-        linear, residual = (np.float32(self.hyper[name] ** 2) for name in ("linear", "residual"))
-        across = linear * inner + np.float32(_INTERCEPT**2) + residual * _matern(distance / np.float32(self.hyper["length"]))
-        return across, linear * own + np.float32(_INTERCEPT**2) + residual
+    def _across(self, archs: Inputs, known: Inputs) -> tuple[Inputs, Inputs]:
+        """Covariances of archs with observed ones, and their own variances; in the precision that they come in."""
+        exact = known.dtype.type
+        features, length = exact(max(1, known.shape[1])), exact(self.hyper["length"])
+        inner = archs @ known.T / features
+        squares, others = (np.einsum("cf,cf->c", part, part) / features for part in (archs, known))
+        distance = np.sqrt(np.maximum(exact(0), (squares[:, None] + others[None, :] - 2 * inner) / 2))
+        linear, residual, own, intercept = (exact(value**2) for value in (*map(self.hyper.get, ("linear", "residual", "own")), _INTERCEPT))
+        across = linear * inner + intercept + residual * _matern(distance / length)
+        return across, linear * squares + intercept + residual + own
+
+    def _smooth(self, hyper: dict[str, float]) -> Numbers:
+        """(observations, observations): the covariance of what features tell."""
+        residual = hyper["residual"] ** 2 * _matern(self._distance / hyper["length"])
+        return hyper["linear"] ** 2 * self._inner + residual + _INTERCEPT**2
 
     def _covariance(self, hyper: dict[str, float]) -> tuple[Numbers, dict[str, Numbers]]:
         """(observations, observations) of the observed values, and its derivatives by each hyper-parameter's logarithm."""
         evidence = self._evidence
-        scaled = self._distance / hyper["length"]
-        linear, residual = hyper["linear"] ** 2 * self._inner, hyper["residual"] ** 2 * _matern(scaled)
-        noise = np.diag(hyper["noise"] ** 2 / evidence.trainings)
-        root = math.sqrt(5) * scaled
-        slope = hyper["residual"] ** 2 * root * root * (1 + root) * np.exp(-root) / 3
-        derivatives = {"linear": 2 * linear, "residual": 2 * residual, "length": slope, "noise": 2 * noise}
-        covariance = linear + residual + noise + _INTERCEPT**2
+        root = math.sqrt(5) * self._distance / hyper["length"]
+        falling = hyper["residual"] ** 2 * np.exp(-root)
+        linear, residual = hyper["linear"] ** 2 * self._inner, falling * (1 + root + root * root / 3)
+        own, noise = np.diag(np.full(len(self._targets), hyper["own"] ** 2)), np.diag(hyper["noise"] ** 2 / evidence.trainings)
+        slope = falling * root * root * (1 + root) / 3
+        covariance = linear + residual + own + noise + _INTERCEPT**2
+        derivatives = {"linear": 2 * linear, "residual": 2 * residual, "length": slope, "own": 2 * own, "noise": 2 * noise}
         if "early" in self._names:
             early = evidence.rungs > 0
             shared = (evidence.rungs[:, None] == evidence.rungs[None, :]) & early[:, None]
