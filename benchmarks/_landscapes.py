@@ -22,7 +22,7 @@ from _table import Table, read_table, table_study
 from numpy.typing import NDArray
 from scipy.stats import norm
 from sklearn.gaussian_process import GaussianProcessRegressor
-from sklearn.gaussian_process.kernels import RBF, ConstantKernel
+from sklearn.gaussian_process.kernels import RBF, ConstantKernel, DotProduct
 from sklearn.model_selection import KFold, cross_val_predict
 
 from fvsearch.arch import Arch
@@ -132,7 +132,7 @@ def _greatest(study: Study) -> Numbers:
 
 @functools.cache
 def fitted() -> Numbers:
-    """(archs,) the posterior mean of a Gaussian process over the params and the logarithms of parameters and macs."""
+    """(archs,) the mean of a Gaussian process, a trend and what is smooth, over the params and the logarithms of parameters and macs."""
     features, known = _features(), table()
     model = _gaussian_process().fit(features[_rows()], known.top1.mean(axis=1))
     parts = np.array_split(features, max(1, len(features) // 5000))
@@ -164,7 +164,10 @@ def _gaussian_process() -> GaussianProcessRegressor:
     known = table()
     # As a share of the variance of what is fitted, for that is standardised.
     noise = known.noise**2 / known.top1.shape[1] / known.top1.mean(axis=1).var()
-    kernel = ConstantKernel(1.0, (0.1, 100)) * RBF([1.0] * _features().shape[1], (0.2, 50))
+    width = _features().shape[1]
+    kernel = ConstantKernel(1.0, (1e-3, 100)) * DotProduct(1.0, (1e-2, 10)) + ConstantKernel(0.3, (1e-3, 100)) * RBF(
+        [1.0] * width, (0.5, 20)
+    )
     return GaussianProcessRegressor(kernel, alpha=noise, normalize_y=True, random_state=0)
 
 
