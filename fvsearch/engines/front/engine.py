@@ -83,6 +83,17 @@ class FrontEngine:
         if before is None or _is_news(outcome, before.outcome):
             self._told[arch.arch_hash] = Told(arch, outcome)
 
+    def expect(self, params: Mapping[str, Param]) -> None:
+        """Count an arch as asked for: someone trains it, and will tell."""
+        arch = self._arch(params)
+        if arch.arch_hash not in self._told:
+            self._pending[arch.arch_hash] = arch
+
+    def forget(self) -> None:
+        """Forget all that was told and asked for; what was computed of the space stays."""
+        self._told.clear()
+        self._pending.clear()
+
     def _arch(self, params: Mapping[str, Param]) -> Arch:
         if self._study.space is not None:
             return self._study.space.arch(params)
