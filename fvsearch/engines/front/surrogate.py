@@ -29,9 +29,6 @@ CHUNK = 4096
 _EARLY = 1.0
 """Standard deviation, in that of the observations, of what a rung may lie off the end."""
 
-_NEAR = 0.4
-"""What is near, in the distance of two archs drawn from the space."""
-
 _INTERCEPT = 1.0
 """The same of the mean of all archs, off the mean of those observed."""
 
@@ -213,22 +210,6 @@ class Surrogate:
             loss += 0.5 * off * off
             gradient.append(0.5 * float((inner * derivatives[name]).sum()) + off / prior.spread)
         return loss, np.array(gradient)
-
-
-def nearness(inputs: Inputs, known: Numbers) -> Numbers:
-    """(archs,): how many of the known archs lie near each, those farther off counting less.
-
-    Args:
-        inputs: (archs, features).
-        known: (known archs, features).
-    """
-    found = np.empty(len(inputs))
-    for start in range(0, len(inputs), CHUNK):
-        part = np.asarray(inputs[start : start + CHUNK], float)
-        squares = (part**2).sum(axis=1)[:, None] + (known**2).sum(axis=1)[None, :] - 2 * part @ known.T
-        distance = np.sqrt(np.maximum(0.0, squares / (2 * max(1, known.shape[1]))))
-        found[start : start + CHUNK] = _matern(distance / _NEAR).sum(axis=1)
-    return found
 
 
 def _matern(scaled: NDArray[np.floating]) -> NDArray[np.floating]:
