@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_solve, cholesky, solve_triangular
 from scipy.optimize import minimize
-from scipy.stats import t as student
 
 Numbers: TypeAlias = NDArray[np.float64]
 Inputs: TypeAlias = NDArray[np.floating]
@@ -106,6 +105,11 @@ class Surrogate:
         self._weights = cho_solve((self._factor, True), self._targets, check_finite=False)
         self._inverse = solve_triangular(self._factor, np.eye(len(covariance)), lower=True, check_finite=False)
 
+    def at(self, logarithms: Numbers) -> "Surrogate":
+        """The same evidence with other hyper-parameters, by their logarithms in the order of `hyper`."""
+        hyper = {name: math.exp(value) for name, value in zip(self.hyper, logarithms, strict=True)}
+        return Surrogate(self._evidence, known=(self._centre, self._unit, hyper))
+
     def given_means(self, inputs: Numbers) -> "Surrogate":
         """As if archs had been observed at their means: no mean changes, and what is near them is less uncertain.
 
@@ -139,14 +143,6 @@ class Surrogate:
         among = self._smooth(self.hyper) + np.diag(np.full(len(self._targets), self.hyper["own"] ** 2))
         explained = among @ self._inverse.T
         return self._centre + self._unit * (among @ self._weights), self._unit**2 * (among - explained @ explained.T)
-
-    def interval(self, mean: Numbers, deviation: Numbers, share: float = 0.95) -> tuple[Numbers, Numbers]:
-        """The ends of the interval in which an arch's value lies with this probability.
-
-        By Student's distribution: the scale of all deviations is itself learned from so many observations.
-        """
-        times = float(student.ppf(0.5 + share / 2, len(self._targets) + 2))
-        return mean - times * deviation, mean + times * deviation
 
     def _across(self, archs: Inputs, known: Inputs) -> tuple[Inputs, Inputs]:
         """Covariances of archs with observed ones, and their own variances; in the precision that they come in."""
@@ -188,14 +184,14 @@ class Surrogate:
         centres = np.log([PRIORS[name].centre for name in self._names])
         beginnings = [centres, centres + np.array([{"residual": 0.7, "noise": -0.7}.get(name, 0.0) for name in self._names])]
         found = [
-            minimize(self._loss, beginning, jac=True, method="L-BFGS-B", bounds=[(c - 4, c + 4) for c in centres], options={"maxiter": 60})
+            minimize(self.loss, beginning, jac=True, method="L-BFGS-B", bounds=[(c - 4, c + 4) for c in centres], options={"maxiter": 60})
             for beginning in beginnings
         ]
         best = min(found, key=lambda one: float(one.fun))
         return {name: math.exp(value) for name, value in zip(self._names, best.x, strict=True)}
 
-    def _loss(self, logarithms: Numbers) -> tuple[float, Numbers]:
-        """Minus the log posterior density, and its gradient."""
+    def loss(self, logarithms: Numbers) -> tuple[float, Numbers]:
+        """Minus the log posterior density of the hyper-parameters, but for a constant, and its gradient by their logarithms."""
         hyper = {name: math.exp(value) for name, value in zip(self._names, logarithms, strict=True)}
         covariance, derivatives = self._covariance(hyper)
         factor = cholesky(covariance, lower=True, check_finite=False)
