@@ -53,7 +53,7 @@ def seconds_of_asking(size: int, costs: int, told: int, asks: int) -> dict[str, 
     objectives = (
         Objective(name="top1", direction="maximize"),
         *(Objective(name=name, direction=DIRECTIONS[name]) for name in COSTS[:costs]),
-    )  # type: ignore[arg-type]
+    )
     base = load_study("reinvestment-shapes")
     study: Study = base.with_settings(space=space_of(size), budget=Budget(), objectives=objectives, engine=Proposer(name="front"))
     space, predictor, rng = study.space, Predictor(study), random.Random(0)

@@ -151,7 +151,9 @@ class Surrogate:
         inner = archs @ known.T / features
         squares, others = (np.einsum("cf,cf->c", part, part) / features for part in (archs, known))
         distance = np.sqrt(np.maximum(exact(0), (squares[:, None] + others[None, :] - 2 * inner) / 2))
-        linear, residual, own, intercept = (exact(value**2) for value in (*map(self.hyper.get, ("linear", "residual", "own")), _INTERCEPT))
+        linear, residual, own, intercept = (
+            exact(value**2) for value in (*(self.hyper[name] for name in ("linear", "residual", "own")), _INTERCEPT)
+        )
         across = linear * inner + intercept + residual * _matern(distance / length)
         return across, linear * squares + intercept + residual + own
 
