@@ -16,9 +16,10 @@ Matrix: TypeAlias = NDArray[np.float64]
 def features(archs: Archs, image_shape: tuple[int, int, int]) -> dict[str, Matrix]:
     """By name, (archs,).
 
-    Of a whole arch: what it can hold (parameters), what it does (multiply-adds), how deep and how wide it is, what it reads (patch size)
-    and how much is left at the end. Of each stage: its share of both costs, its tokens and its width against the first's, its MLP's ratio,
-    and how it pools. A stage that an arch does not have repeats the last one's tokens and width, and has no share.
+    Of a whole arch: what it can hold (parameters), what it does (multiply-adds), how deep it is, how wide and how narrow, its MLPs, what it
+    reads (patch size), how many stages it has, and whether keys and values are pooled too. Of each stage: its share of both costs, its
+    blocks, tokens and width, its MLP's ratio, and how it pools. A stage that an arch does not have repeats the last one's tokens and width,
+    and has no share.
     """
     depth, width, mlp_dim = (archs[name].astype(float) for name in ("depth", "width", "mlp_dim"))
     there = depth > 0
@@ -35,6 +36,7 @@ def features(archs: Archs, image_shape: tuple[int, int, int]) -> dict[str, Matri
         "macs": np.log(all_macs),
         "depth": np.log(blocks),
         "width": np.log((width * depth).sum(axis=1) / blocks),
+        "narrowest": np.log(held.min(axis=1)),
         "ratio": np.log((mlp_dim * depth).sum(axis=1) / (width * depth).sum(axis=1)),
         "patch_size": np.log(archs["patch_size"]),
         "stages": last.astype(float),
