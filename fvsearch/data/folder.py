@@ -113,7 +113,10 @@ def _options(data: Data) -> StoredOptions:
 
 
 def _path(data: Data) -> Path:
-    folder = Path(data.source.removeprefix("folder:")).expanduser()
+    named = data.source.removeprefix("folder:")
+    folder = Path(named).expanduser()
+    if not named:
+        raise ConfigError("the data source 'folder:' must name a folder of class folders; write folder:PATH, or folder:. for this one")
     if not folder.is_dir():
         what = "is no folder" if folder.exists() else "is not there"
         raise ConfigError(f"the data source {data.source!r} must name a folder of class folders, but {folder.absolute()} {what}")

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 from fvsearch.data.arrays import ArrayPair, SearchSplits, Splits
@@ -15,7 +16,7 @@ from fvsearch.data.splits import share_indices, split_indices
 from fvsearch.data.stored import StoredImages
 from fvsearch.data.tfds import check_tfds, read_tfds
 from fvsearch.data.tfrecord import check_tfrecord, read_tfrecord
-from fvsearch.data.user import check_function, read_function
+from fvsearch.data.user import check_function, has_module, read_function
 from fvsearch.errors import ConfigError
 from fvsearch.records import suggest
 from fvsearch.study import Data
@@ -128,9 +129,11 @@ def _source(data: Data) -> _Source:
     prefix, colon, _ = data.source.partition(":")
     if colon and prefix in STORED:
         return STORED[prefix]
-    if re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*", data.source):
+    near = suggest(prefix, STORED) if colon else suggest(data.source, SOURCES)
+    if re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*", data.source) and (not near or has_module(prefix)):
         return FUNCTION
-    near = suggest(prefix, [*SOURCES, *STORED]) if colon else suggest(data.source, SOURCES)
+    if not colon and Path(data.source).expanduser().is_dir():
+        near = f" (did you mean 'folder:{data.source}'?)"
     raise ConfigError(f"the data source must be {KINDS}, but got {data.source!r}{near}; {WAY_OUT}")
 
 
