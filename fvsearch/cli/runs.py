@@ -92,12 +92,11 @@ def finetune(
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def evaluate(folder: Path, split: Any, data: str | None, settings: tuple[str, ...], backend: str | None, as_json: bool) -> None:
     """Evaluate the model in DIR: top-1, top-5, loss, each class, and which classes are taken for which."""
-    from fvsearch.data import check_source, prepare_source
+    from fvsearch.data import prepare_source
     from fvsearch.training.trained import chosen_data, read_trained
 
     trained = read_trained(folder)
     chosen = chosen_data(trained, data, settings)
-    check_source(chosen)
     set_backend(backend)
     from fvsearch.report.evaluation import evaluation_document, evaluation_table, write_confusion
     from fvsearch.training.evaluation import evaluate_model, keep_evaluation
@@ -109,6 +108,8 @@ def evaluate(folder: Path, split: Any, data: str | None, settings: tuple[str, ..
         echo_json(evaluation_document(found))
         return
     print_renderable(evaluation_table(found))
+    for note in found.notes:
+        click.echo(f"note:   {note}")
     if split == "test":
         click.echo("note:   the test split was read again, as you asked; what is chosen by this number is no longer tested by it")
     click.echo(f"kept:   {', '.join(map(str, written))}")

@@ -81,6 +81,15 @@ def check_folder(data: Data) -> None:
             )
 
 
+def count_folder_classes(data: Data) -> int:
+    """How many class folders there are.
+
+    Raises:
+        ConfigError: There is no such folder.
+    """
+    return len(_class_folders(next(iter(_roots(_path(data)).values()))))
+
+
 def read_folder(data: Data, tell: Tell = silent) -> StoredImages | dict[str, StoredImages]:
     """All images, or those of the folder's own splits; headers that have not been read yet are read.
 

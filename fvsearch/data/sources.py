@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from fvsearch.data.arrays import ArrayPair, SearchSplits, Splits
 from fvsearch.data.digits import check_digits, read_digits
-from fvsearch.data.folder import check_folder, read_folder
+from fvsearch.data.folder import check_folder, count_folder_classes, read_folder
 from fvsearch.data.images import Images
 from fvsearch.data.indexes import Tell
 from fvsearch.data.problems import problem_notes
@@ -27,12 +27,14 @@ Found = ArrayPair | StoredImages
 class _Source(NamedTuple):
     """A kind of source: `check` reads nothing, `read` gives all images, or splits by name.
 
-    What `prepare` does is slow the first time and kept; `read` does it too, but tells nobody.
+    What `prepare` does is slow the first time and kept; `read` does it too, but tells nobody. `count` counts the classes, where that
+    takes no reading.
     """
 
     check: Callable[[Data], None]
     read: Callable[[Data], Found | Mapping[str, Found]]
     prepare: Callable[[Data, Tell], object] | None = None
+    count: Callable[[Data], int] | None = None
 
 
 SOURCES = {"digits": _Source(check_digits, read_digits), "shapes": _Source(check_shapes, read_shapes)}
@@ -41,7 +43,7 @@ SYNTHETIC = {"shapes"}
 FUNCTION = _Source(check_function, read_function)
 
 STORED = {
-    "folder": _Source(check_folder, read_folder, read_folder),
+    "folder": _Source(check_folder, read_folder, read_folder, count_folder_classes),
     "tfds": _Source(check_tfds, read_tfds, read_tfds),
     "tfrecord": _Source(check_tfrecord, read_tfrecord, read_tfrecord),
 }
@@ -61,6 +63,35 @@ def check_source(data: Data) -> None:
         ConfigError: An unknown source, module or function, or a record that says other images than the source has.
     """
     _source(data).check(data)
+
+
+def obstacle(data: Data) -> str:
+    """Why the source cannot be read on this machine now, in a sentence; empty where it can, as far as can be told without reading it.
+
+    Raises:
+        ConfigError: It is none at all, or one of those that need nothing on disk and breaks a law.
+    """
+    source = _source(data)
+    try:
+        source.check(data)
+    except ConfigError as error:
+        if ":" not in data.source:
+            raise
+        return str(error)
+    return ""
+
+
+def count_classes(data: Data) -> int | None:
+    """How many classes the source has, where that is seen at once: of class folders. None is for the user to say.
+
+    Args:
+        data: Whose own `num_classes` does not matter.
+
+    Raises:
+        ConfigError: The source is none, or is not there.
+    """
+    count = _source(data).count
+    return count(data) if count is not None else None
 
 
 def prepare_source(data: Data, tell: Tell) -> None:
