@@ -27,14 +27,14 @@ Found = ArrayPair | StoredImages
 class _Source(NamedTuple):
     """A kind of source: `check` reads nothing, `read` gives all images, or splits by name.
 
-    What `prepare` does is slow the first time and kept; `read` does it too, but tells nobody. `count` counts the classes, where that
+    What `prepare` does is slow the first time and kept; `read` does it too, but tells nobody. `classes` counts them, where that
     takes no reading.
     """
 
     check: Callable[[Data], None]
     read: Callable[[Data], Found | Mapping[str, Found]]
     prepare: Callable[[Data, Tell], object] | None = None
-    count: Callable[[Data], int] | None = None
+    classes: Callable[[Data], int] | None = None
 
 
 SOURCES = {"digits": _Source(check_digits, read_digits), "shapes": _Source(check_shapes, read_shapes)}
@@ -90,7 +90,7 @@ def count_classes(data: Data) -> int | None:
     Raises:
         ConfigError: The source is none, or is not there.
     """
-    count = _source(data).count
+    count = _source(data).classes
     return count(data) if count is not None else None
 
 
