@@ -29,11 +29,24 @@ DRAFTED = ("JPEG", "MPO")
 ORIENTATION = 0x0112
 """The EXIF tag that says how an image is to be turned."""
 
+TURNED = (5, 6, 7, 8)
+"""Its values that exchange height and width; what is none of 1 to 8 says nothing."""
+
 Encoded = Path | IO[bytes]
 
 
 class UnreadableError(Exception):
-    """An image that cannot be read; the reason, in a few words. Whoever reads many decides what becomes of it."""
+    """An image that cannot be read; the reason, in a few words. Whoever reads many decides what becomes of it.
+
+    Args:
+        reason: As above.
+        lasting: Whether it lies in the image's bytes. What the system has against a file (no permission, too many open files, a disk that
+            is away) may pass without the file changing.
+    """
+
+    def __init__(self, reason: str, *, lasting: bool = True) -> None:
+        super().__init__(reason)
+        self.lasting = lasting
 
 
 def decode(encoded: Encoded, shape: tuple[int, int, int], crop: Callable[[int, int], Box]) -> "NDArray[np.uint8]":
@@ -58,7 +71,7 @@ def decode(encoded: Encoded, shape: tuple[int, int, int], crop: Callable[[int, i
         with _unreadable():
             drafts = image.format in DRAFTED
             # Others are decoded whole and turned before their size is asked for: where the tag is, and who minds it, is their affair.
-            is_turned = drafts and image.getexif().get(ORIENTATION, 1) >= 5
+            is_turned = drafts and image.getexif().get(ORIENTATION) in TURNED
             if not drafts:
                 ImageOps.exif_transpose(image, in_place=True)
         original = image.size if is_turned else image.size[::-1]  # (height, width), upright
@@ -147,7 +160,8 @@ def _unreadable() -> Iterator[None]:
     except UnidentifiedImageError:
         raise UnreadableError("not an image that Pillow knows") from None
     except OSError as error:
-        raise UnreadableError(error.strerror or str(error)) from None
+        # Pillow's own of this kind, such as that of a truncated file, have no number.
+        raise UnreadableError(error.strerror or str(error), lasting=error.errno is None) from None
     except MemoryError:
         raise
     except Exception as error:
