@@ -56,6 +56,11 @@ def test_searches_and_transfers_are_told_apart() -> None:
         ({"name": "../up"}, "a name must be letters, digits"),
         ({"seeds": 0}, "`seeds` must be at least 1"),
         (
+            # As in a file: a record of it cannot be made.
+            {"finetuning": {**to_builtins(STUDY.finetuning), "recipe": {"epochs": 1, "augmentation": {"grayscale": 0.2}}}},
+            "`augmentation.grayscale` must be 0 for images without red, green and blue, but got grayscale=0.2, channels=1",
+        ),
+        (
             {"finetuning": Training(data=msgspec.structs.replace(DATA, image_size=11), recipe=STUDY.finetuning.recipe)},
             "`image_size` must divide by `patch_size`, but got image_size=11x11, patch_size=2",
         ),

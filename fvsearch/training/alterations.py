@@ -25,7 +25,7 @@ class Alteration(NamedTuple):
 
     Attributes:
         draw: All that chance decides of it, of a batch of images of shape (batch, height, width, channels).
-        apply: From images in [-1, 1], labels (batch, classes) and what was drawn, to images and labels.
+        apply: From images in [-1, 1], labels and what was drawn, to images and labels; what mixes labels asks for shares (batch, classes).
     """
 
     draw: Callable[[np.random.Generator, Shape], Drawn]

@@ -46,9 +46,13 @@ class Augmenter:
         if not self._alters:
             return images, labels
         choice = self._choices[random.integers(len(self._choices))]
-        shares = np.eye(self._num_classes, dtype=np.float32)[labels]  # (batch, classes)
-        altered, mixed = choice(images, shares, random)
-        return altered, mixed if self._mixes else labels
+        return choice(images, self._shares(labels) if self._mixes else labels, random)
+
+    def _shares(self, labels: NDArray[np.int32]) -> Floats:
+        """Labels as shares of classes, (batch, classes)."""
+        shares = np.zeros((len(labels), self._num_classes), np.float32)
+        shares[np.arange(len(labels)), labels] = 1
+        return shares
 
 
 class Chain:
@@ -62,18 +66,18 @@ class Chain:
         self._alterations = alterations
         self._apply = COMPILED[keras.backend.backend()](self._apply_all)
 
-    def __call__(self, images: Floats, shares: Floats, random: np.random.Generator) -> tuple[Floats, Floats]:
-        """Images and labels (batch, classes), altered."""
+    def __call__(self, images: Floats, labels: NDArray[Any], random: np.random.Generator) -> tuple[Floats, NDArray[Any]]:
+        """Images, and labels, altered; for what mixes labels they are shares of classes (batch, classes)."""
         drawn = [alteration.draw(random, images.shape) for alteration in self._alterations]
         with keras.device("cpu"):
-            altered, mixed = self._apply(images, shares, drawn)
+            altered, mixed = self._apply(images, labels, drawn)
             return ops.convert_to_numpy(altered), ops.convert_to_numpy(mixed)
 
-    def _apply_all(self, images: Tensor, shares: Tensor, drawn: list[Drawn]) -> tuple[Tensor, Tensor]:
-        images, shares = ops.convert_to_tensor(images), ops.convert_to_tensor(shares)
+    def _apply_all(self, images: Tensor, labels: Tensor, drawn: list[Drawn]) -> tuple[Tensor, Tensor]:
+        images, labels = ops.convert_to_tensor(images), ops.convert_to_tensor(labels)
         for alteration, values in zip(self._alterations, drawn, strict=True):
-            images, shares = alteration.apply(images, shares, {name: ops.convert_to_tensor(value) for name, value in values.items()})
-        return images, shares
+            images, labels = alteration.apply(images, labels, {name: ops.convert_to_tensor(value) for name, value in values.items()})
+        return images, labels
 
 
 def _jax(function: Callable[..., Any]) -> Callable[..., Any]:

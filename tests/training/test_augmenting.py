@@ -106,6 +106,13 @@ def test_what_does_nothing_hands_the_batch_on() -> None:
     assert made[0] is images and made[1] is labels
 
 
+def test_labels_that_nothing_mixes_stay_integers() -> None:
+    images, labels = pictures()
+    _, kept = Augmenter(Augmentation(flip=True, grayscale=0.5), 6)(images, labels, np.random.default_rng(1))
+    assert kept.dtype == np.int32
+    np.testing.assert_array_equal(kept, labels)
+
+
 def test_a_policy_of_half_precision_is_not_the_images() -> None:
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
