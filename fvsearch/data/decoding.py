@@ -6,9 +6,9 @@ has them. An image that has the target's size already is thus taken whole, as is
 """
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from fvsearch.data.images import Box
 
@@ -64,16 +64,16 @@ def decode(encoded: Encoded, shape: tuple[int, int, int], crop: Callable[[int, i
         UnreadableError: The image is broken, or of a kind that is not one of levels from dark to light.
     """
     import numpy as np
-    from PIL import Image, ImageOps
+    from PIL import Image
 
     height, width, channels = shape
     with open_image(encoded) as image:
         with _unreadable():
             drafts = image.format in DRAFTED
             # Others are decoded whole and turned before their size is asked for: where the tag is, and who minds it, is their affair.
-            is_turned = drafts and image.getexif().get(ORIENTATION) in TURNED
+            is_turned = drafts and _exif(image).get(ORIENTATION) in TURNED
             if not drafts:
-                ImageOps.exif_transpose(image, in_place=True)
+                _turn(image)
         original = image.size if is_turned else image.size[::-1]  # (height, width), upright
         top, left, box_height, box_width = box = crop(*original)
         if not (0 <= top < top + box_height <= original[0] and 0 <= left < left + box_width <= original[1]):
@@ -82,7 +82,7 @@ def decode(encoded: Encoded, shape: tuple[int, int, int], crop: Callable[[int, i
             shrunk = 1
             if drafts:
                 shrunk = _draft(image, min(box_height / height, box_width / width) / GAP)
-                ImageOps.exif_transpose(image, in_place=True)
+                _turn(image)
             corners = (left / shrunk, top / shrunk, (left + box_width) / shrunk, (top + box_height) / shrunk)
             resized = _levels(image, channels).resize((width, height), Image.Resampling.BILINEAR, box=corners, reducing_gap=GAP)
             return np.asarray(resized).reshape(shape)
@@ -130,6 +130,23 @@ def _draft(image: "Image", shrink: float) -> int:
     width, height = image.size
     drafted = image.draft(None, (int(width / shrink) + 1, int(height / shrink) + 1))
     return 1 if drafted is None else round(width / drafted[1][2])
+
+
+def _turn(image: "Image") -> None:
+    """Turn an image upright, in place, as its EXIF data say."""
+    from PIL import ImageOps
+
+    image.load()
+    if _exif(image):
+        ImageOps.exif_transpose(image, in_place=True)
+
+
+def _exif(image: "Image") -> "Mapping[int, Any]":
+    """An image's EXIF data; none where they are broken, for the image need not be."""
+    try:
+        return image.getexif()
+    except Exception:  # whatever Pillow's parser stumbles over
+        return {}
 
 
 def _levels(image: "Image", channels: int) -> "Image":

@@ -88,7 +88,7 @@ def claim_folder(folder: Path, wanted: Identity) -> list[str]:
             f"a folder holds one model, but in {folder} is one that would be overwritten, an imported one or of a training whose "
             "training.json is gone; give another folder"
         )
-    elif path.exists():
+    elif found is None and path.exists():
         notes.append("training.json, which says whose training the folder holds, did not read: trained from the start")
     for name in STATE_FILES:
         path.with_name(name).unlink(missing_ok=True)
