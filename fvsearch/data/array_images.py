@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float32]
     Integers = NDArray[np.int64]
 
-AT_A_TIME = 2**19
-"""Bytes of images that are cropped together: of small ones many, so that calls are few; no more than the processor's cache holds."""
+AT_A_TIME = 2**17
+"""Bytes of rows that are resized together, of many small images or of a part of a large one: few calls, in the processor's cache."""
 
 
 class ArrayImages:
@@ -28,7 +28,9 @@ class ArrayImages:
     """
 
     def __init__(self, pair: ArrayPair) -> None:
-        self._images, self.labels = pair
+        import numpy as np
+
+        self._images, self.labels = np.ascontiguousarray(pair.images), pair.labels  # so that rows can be told by number
 
     def __len__(self) -> int:
         """How many images there are."""
@@ -38,42 +40,49 @@ class ArrayImages:
         """Some images, (k, height, width, channels), copied; what the cropper takes of each is resized to the size of all."""
         import numpy as np
 
-        images = self._images[np.asarray(indices)]
-        if cropper is not None and len(images):
-            height, width = images.shape[1:3]
-            boxes = np.array([cropper(position, height, width) for position in range(len(images))])
-            count = max(1, AT_A_TIME // images[0].nbytes)
-            for start in range(0, len(images), count):
-                part = slice(start, start + count)
-                images[part] = crop_and_resize(images[part], boxes[part])
-        return images
+        chosen = np.asarray(indices)
+        if cropper is None:
+            return self._images[chosen]
+        height, width = self._images.shape[1:3]
+        boxes = np.array([cropper(position, height, width) for position in range(len(chosen))], np.int64).reshape(-1, 4)
+        return crop_and_resize(self._images, chosen, boxes)
 
     def names(self, indices: "Sequence[int] | NDArray[np.int64]") -> list[str]:
         """`image 17`: an array's images have no other name."""
         return [f"image {index}" for index in indices]
 
 
-def crop_and_resize(images: "Floats", boxes: "Integers") -> "Floats":
-    """A part of each image at the whole image's size, bilinear: what Pillow's filter makes of it, to a rounding.
+def crop_and_resize(images: "Floats", chosen: "Integers", boxes: "Integers") -> "Floats":
+    """A part of each of some images at the whole image's size, bilinear: what Pillow's filter makes of it, to a rounding.
 
     A part is never larger than the whole, so nothing is averaged. An image comes out the same whatever images are beside it.
 
     Args:
-        images: (k, height, width, channels).
-        boxes: (k, 4), top, left, height and width of each part.
+        images: (images, height, width, channels).
+        chosen: (k,), which of them.
+        boxes: (k, 4), top, left, height and width of each one's part.
+
+    Returns:
+        (k, height, width, channels).
     """
     import numpy as np
 
-    count, height, width, channels = images.shape
+    height, width, channels = images.shape[1:]
     top, left, box_height, box_width = boxes.T
-    upper, lower, share = _neighbours(top, box_height, height)
-    of_image = height * np.arange(count)[:, None]
-    rows = images.reshape(count * height, width * channels)
-    rows = _between(rows, of_image + upper, of_image + lower, share[:, :, None])  # (k, height, width * channels)
-    before, behind, share = _neighbours(left, box_width, width)
-    of_row = width * np.arange(count * height).reshape(count, height, 1)
-    pixels = rows.reshape(count * height * width, channels)
-    return _between(pixels, of_row + before[:, None], of_row + behind[:, None], share[:, None, :, None])
+    rows = images.reshape(-1, width * channels)
+    upper, lower, down = _neighbours(top + height * chosen, box_height, height)  # (k, height), rows of all images
+    before, behind, across = _neighbours(left, box_width, width)  # (k, width), columns
+    upper, lower, down = upper.ravel(), lower.ravel(), down.reshape(-1, 1)  # a row each of the result
+    resized = np.empty((len(upper), width, channels), np.float32)
+    count = max(1, AT_A_TIME // rows[0].nbytes)
+    for start in range(0, len(upper), count):
+        part = slice(start, start + count)
+        stretched = _between(rows, upper[part], lower[part], down[part])  # (rows of the part, width * channels)
+        of_image = np.arange(start, start + len(stretched)) // height
+        of_row = width * np.arange(len(stretched))[:, None]
+        pixels = stretched.reshape(-1, channels)
+        resized[part] = _between(pixels, of_row + before[of_image], of_row + behind[of_image], across[of_image, :, None])
+    return resized.reshape(-1, height, width, channels)
 
 
 def _neighbours(starts: "Integers", lengths: "Integers", size: int) -> "tuple[Integers, Integers, Floats]":
