@@ -1,6 +1,7 @@
 """A pre-trained ViT from outside as a model's folder of ours: the reader by the kind of file, the model built, its weights set."""
 
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -12,7 +13,7 @@ from fvsearch.files import locked_folder
 from fvsearch.weights._augreg import read_augreg
 from fvsearch.weights._timm import read_timm
 from fvsearch.weights.card import MODEL_FILE, ModelCard, write_model
-from fvsearch.weights.foreign import Foreign, Told, read_told, settle_arch
+from fvsearch.weights.foreign import Foreign, Told, on_our_images, read_told, settle_arch
 from fvsearch.weights.plain import Floats
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def import_model(source: Path, folder: Path, said: Told | None = None, *, classe
     if not overwrite and (folder / MODEL_FILE).exists():
         raise ConfigError(f"{folder} must be a new folder, but it has a {MODEL_FILE}; --force overwrites it, -o names another")
     said = said or Told()
-    found = read_source(source, said)
+    found = on_our_images(read_source(source, said), said)
     arch, assumed = settle_arch(found, said)
     num_classes, notes = found.sizes.num_classes, found.notes
     if not num_classes:
@@ -147,7 +148,7 @@ def _of_npz(source: Path, said: Told) -> Foreign:
     try:
         with source.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files}
-    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         # Without NumPy's advice on how to load objects all the same.
         raise ConfigError(f"{source} does not read as an .npz of arrays: {str(error).partition('. ')[0]}") from None
     return read_augreg(str(source), arrays, said)

@@ -64,9 +64,17 @@ def test_a_mistake_in_a_source_that_ships_is_refused_and_a_function_may_be_writt
     with pytest.raises(ConfigError, match="unknown key `sample`"):
         shown(sourced("shapes", sample=40))
     assert "later:images" in shown(sourced("later:images"))
+    assert "not ready: the data source must name a module" in shown(sourced("later:images"))
+    assert "not ready: the data source 'folder:later' must name a folder" in shown(sourced("folder:later"))
+    with pytest.raises(ConfigError, match="did you mean 'folder'"):
+        shown(sourced("foldr:later"))
 
 
 @pytest.mark.parametrize(("trials", "told"), [(7, True), (8, False)])
 def test_a_search_that_never_asks_its_engine_is_told(trials: int, told: bool) -> None:
     study = load_study("quickstart", [f"trials={trials}"])
     assert ("the engine is never asked: baseline, warm starts and starts are 7 archs" in shown(study)) == told
+
+
+def test_the_front_engine_says_what_it_chooses_from() -> None:
+    assert "the engine looks at all of them for each proposal" in shown(load_study("quickstart", ["engine.name=front"]))

@@ -8,14 +8,12 @@ from numpy.typing import NDArray
 
 from fvsearch.arch import Arch
 from fvsearch.engines.base import Costs
+from fvsearch.engines.front import DRAWN
 from fvsearch.engines.front.archs import Archs, all_archs, costs_of, drawn_archs
 from fvsearch.feasibility import Predictor
 from fvsearch.space import Space
 
 Numbers: TypeAlias = NDArray[np.float64]
-
-DRAWN = 100_000
-"""Archs of a space that is too large to look at whole."""
 
 _OVERDRAWN, _STRATA = 4, 64
 """How many times as many are drawn as are kept, and into how many strata of equal width in the logarithm of cost they are sorted."""
@@ -100,7 +98,7 @@ def of_space(space: Space, costs: Costs, most: int, cost: str, seed: Sequence[in
 
 def neighbours(space: Space, archs: Archs) -> Archs:
     """The members of a space that differ from one of these archs in one param, each once; what breaks a rule is repaired."""
-    found = {}
+    found: dict[Arch, None] = {}
     for row in range(len(archs)):
         params = space.params(archs.arch(row))
         for path, choices in space.domains().items():
