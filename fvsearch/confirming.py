@@ -223,7 +223,7 @@ class _Confirming:
         waiting = [one for one in wanted if one.key not in stands]
         self.total, self.done = len(wanted), len(wanted) - len(waiting)
         if waiting:
-            with open_pool(self.settings, self.ledger.folder) as pool:
+            with open_pool(self.settings, self.ledger.folder, self.study.resources) as pool:
                 self._train(Jobs(pool, run_segment), waiting)
         self._tell()
 

@@ -73,8 +73,8 @@ def _alone(ledger: Ledger, settings: RunSettings, measure: Callable[[MeasureRequ
         RunError: It failed; the message begins with `what`.
     """
     request = MeasureRequest.of_study(ledger.study, tuple(archs), MEASURE_SECONDS)
-    try:
-        with open_pool(settings, ledger.folder, 1) as pool:
+    with open_pool(settings, ledger.folder, ledger.study.resources, alone=True) as pool:
+        try:
             return pool.submit(measure, request).result()
-    except Exception as error:
-        raise RunError(f"{what} cannot be measured: {as_sentence(error)}") from error
+        except Exception as error:
+            raise RunError(f"{what} cannot be measured: {as_sentence(error)}") from error

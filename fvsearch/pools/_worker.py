@@ -177,11 +177,11 @@ def _perform(path: Path) -> None:
         ended = pickle.dumps((fn(argument), None))
     except BaseException as error:
         error.add_note(f"In the worker:\n{''.join(traceback.format_exception(error))}")
-        ended = pickle.dumps((None, _portable(error)))
+        ended = pickle.dumps((None, portable(error)))
     path.write_bytes(ended)
 
 
-def _portable(error: BaseException) -> BaseException:
+def portable(error: BaseException) -> BaseException:
     """The exception itself where reading it loads nothing into the coordinator that it lacks, else its text."""
     home = type(error).__module__
     plain = all(isinstance(argument, str | int | float | None) for argument in error.args)
