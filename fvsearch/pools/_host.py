@@ -20,7 +20,7 @@ from fvsearch.pools._worker import portable
 from fvsearch.pools.local import LocalPool
 from fvsearch.training.gpus import SHARERS, VISIBLE, gpu_names
 
-SIGHT_SECONDS = 5.0
+SIGHT_SECONDS = 3.0
 """Storage that machines share may show a new file late."""
 
 Resources = Mapping[str, float]

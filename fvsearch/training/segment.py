@@ -93,8 +93,8 @@ class SegmentResult(Record, frozen=True, kw_only=True):
         measured: Costs read from the device, by a training's first segment alone: "memory" in bytes.
         memory_source: How it was obtained.
         input_pace: How fast images came into this segment; none where they were handed over whole.
-        seconds: Wall time of this process by activity: import, build (data and model), measure, compile (first steps), train, and wait, where
-            a measurement had the device. On JAX the step is compiled in measure, and training finds it compiled.
+        seconds: Wall time of this process by activity: import, build (data and model), measure, compile (first steps), train, and wait,
+            where a measurement had the device. On JAX the step is compiled in measure, and training finds it compiled.
         joules: Energy that this process's part in it took, "gpu" and "cpu", where they tell it; the import of the backend is left out.
         device: Its name; of several, "4 x cpu".
         versions: Of Python, fvsearch, Keras and what is below it.

@@ -19,7 +19,6 @@ from fvsearch.training.start import transfer_notes, transfer_start
 from fvsearch.training.warm import WarmModel, keep_warm, take_warm
 from fvsearch.units import show_bytes
 
-
 LEAST_WAIT = 0.1
 """Seconds for which a measurement must have had the device to be told of."""
 

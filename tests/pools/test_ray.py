@@ -168,7 +168,6 @@ def test_what_no_node_has_is_told_at_once(pools):
 def test_a_node_that_does_not_see_the_folder_is_told_before_any_work(pools, tmp_path, monkeypatch):
     # As on storage of this machine's own: what the node looks for is not there.
     monkeypatch.setattr("fvsearch.pools._ray.Path.touch", lambda path: None)
-    monkeypatch.setattr("fvsearch.pools._host.SIGHT_SECONDS", 0.0)
     with pytest.raises(ConfigError, match=rf"must lie where all nodes .* does not see {tmp_path}; give one on shared storage with --out"):
         pools(log_path=tmp_path / "workers.log")
 
