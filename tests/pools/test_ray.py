@@ -16,6 +16,10 @@ import pytest
 from fvsearch.errors import ConfigError, RunError
 from fvsearch.ledger import Ledger
 from fvsearch.pools import TimedOut, WorkerDied, count_places, make_pool
+from fvsearch.recipe import Recipe
+from fvsearch.records import to_toml
+from fvsearch.study import Data, Proposer
+from fvsearch.testing import tiny_arch, tiny_study
 
 ray = pytest.importorskip("ray")
 
@@ -26,6 +30,8 @@ HERE = Path(tasks.__file__).parent
 def cluster():
     from ray.cluster_utils import Cluster
 
+    # Ray would run workers at the lowest priority but one, beside tests that have a higher one.
+    os.environ |= {"RAY_worker_niceness": "0", "RAY_USAGE_STATS_ENABLED": "0"}
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False, "object_store_memory": 100 * 2**20})
     yield cluster
     ray.shutdown()
@@ -225,37 +231,41 @@ def test_workers_end_with_a_killed_coordinator(cluster, tmp_path):
         assert tasks.is_released(tmp_path / name, seconds=20), f"{name} outlived its coordinator"
 
 
-STUDY = """
-name = "small"
-baseline = "B2(17, h32, m64, a2)"
-trials = 3
-engine = {{ name = "listed", archs = ["B1(17, h32, m32, a2)-1(9, h32, m64, a2)", "B1(17, h32, m64, a2)-1(5, h32, m32, a2)"] }}
-data = {{ source = "digits", image_size = 8, channels = 1, num_classes = 10, train_share = 0.3 }}
-recipe = {{ epochs = {epochs}, batch_size = 32, learning_rate = 0.01 }}
-resources = {{ CPU = 1 }}
-
-[[objectives]]
-name = "top1"
-direction = "maximize"
-
-[[objectives]]
-name = "memory"
-direction = "minimize"
-"""
+def small_study(epochs):
+    """Three archs, whoever is done first."""
+    listed = (tiny_arch(), tiny_arch(stages=tiny_arch().stages[:1]))
+    return tiny_study(
+        space=None,
+        trials=3,
+        engine=Proposer(name="listed", archs=listed),
+        data=Data(source="digits", image_size=8, channels=1, num_classes=10, train_share=0.3),
+        recipe=Recipe(epochs=epochs, batch_size=32, learning_rate=0.01),
+        resources={"CPU": 1},
+    )
 
 
-def start(folder, *options):
-    code = "from fvsearch.cli import main; main()"
-    command = [sys.executable, "-c", code, "run", "study.toml", "--out", str(folder), "--workers", "2", *options]
-    return subprocess.Popen(command, cwd=folder.parent, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+@pytest.fixture
+def start(tmp_path):
+    """Starts searches of study.toml, which are killed at the end if need be."""
+    with contextlib.ExitStack() as stack:
+
+        def start(folder, *options):
+            code = "from fvsearch.cli import main; main()"
+            command = [sys.executable, "-c", code, "run", "study.toml", "--out", str(folder), "--workers", "2", *options]
+            said = stack.enter_context((tmp_path / f"{folder.name}.txt").open("a"))
+            process = stack.enter_context(subprocess.Popen(command, cwd=tmp_path, stdout=said, stderr=said))
+            stack.callback(process.kill)
+            return process
+
+        yield start
 
 
 def wait_for(what, process, seconds=90.0):
     """What comes of asking, as soon as something does, while the process lives."""
     limit = time.monotonic() + seconds
     while not (found := what()):
-        assert process.poll() is None, process.stdout.read()
-        assert time.monotonic() < limit
+        assert process.poll() is None, "it ended"
+        assert time.monotonic() < limit, "nothing came"
         time.sleep(0.05)
     return found
 
@@ -273,8 +283,8 @@ def training_hosts(folder):
 
 
 @pytest.mark.slow
-def test_a_study_on_ray_whose_coordinator_and_workers_are_killed_finds_what_a_local_one_finds(cluster, tmp_path):
-    (tmp_path / "study.toml").write_text(STUDY.format(epochs=40))
+def test_a_study_on_ray_whose_coordinator_and_workers_are_killed_finds_what_a_local_one_finds(cluster, start, tmp_path):
+    (tmp_path / "study.toml").write_text(to_toml(small_study(epochs=20)))
     local, far = tmp_path / "local", tmp_path / "far"
     options = ("--pool", "ray", "--ray-address", cluster.address)
     first = start(far, *options)
@@ -287,12 +297,11 @@ def test_a_study_on_ray_whose_coordinator_and_workers_are_killed_finds_what_a_lo
     second = start(far, *options)
     for host in wait_for(lambda: training_hosts(far), second):
         host.kill()
-    told = second.communicate(timeout=180)[0]
-    assert second.returncode == 0, told
+    assert second.wait(timeout=180) == 0, (tmp_path / "far.txt").read_text()
     assert not training_hosts(far)
     assert start(local).wait(timeout=180) == 0
     found, expected = (Ledger.open(folder).trials() for folder in (far, local))
     assert [trial.state for trial in found] == ["completed"] * 3
     values = [{trial.arch_hash: (trial.values, trial.measured) for trial in trials} for trials in (found, expected)]
     assert values[0] == values[1]
-    assert {len(trial.repeats[0].epochs) for trial in found} == {40}
+    assert {len(trial.repeats[0].epochs) for trial in found} == {20}
