@@ -78,6 +78,9 @@ def connect(address: str | None) -> Any:
                 # Ray would give workers the lowest priority but one; here nobody else's work is in their way.
                 os.environ.setdefault("RAY_worker_niceness", "0")
                 ray.init(address="local", include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES, **quiet)
+        # What Ray prints of lost workers, on stdout and whatever it is told, the pool tells in a sentence; there is no public way.
+        with contextlib.suppress(AttributeError):
+            ray._private.worker._worker_logs_enabled = False
     except Exception as error:
         where = f"the Ray cluster at {wanted}" if wanted not in ("", "local") else "a Ray cluster on this machine"
         raise RunError(f"cannot connect to {where}: {first_line(error)}") from error
