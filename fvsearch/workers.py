@@ -2,7 +2,7 @@
 
 import concurrent.futures
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Generic, Literal, NamedTuple, TypeVar
 
@@ -71,6 +71,30 @@ def open_pool(
         address=settings.ray_address,
     )
     return closing(pool)
+
+
+def run_alone(
+    settings: RunSettings, folder: Path, resources: Mapping[str, float], task: Callable[[A], R], arguments: Sequence[A], what: str
+) -> tuple[R, ...]:
+    """What a task makes of each argument, in order, in one worker that has the device to itself.
+
+    Args:
+        settings: How the study is run.
+        folder: Of the study.
+        resources: As `open_pool`.
+        task: Such as `measure_throughputs`.
+        arguments: Of it, one after the other.
+        what: Cannot be measured where it fails: how the error begins.
+
+    Raises:
+        ConfigError: As `open_pool`.
+        RunError: It failed.
+    """
+    with open_pool(settings, folder, resources, alone=True) as pool:
+        try:
+            return tuple(pool.submit(task, argument).result() for argument in arguments)
+        except Exception as error:
+            raise RunError(f"{what} cannot be measured: {as_sentence(error)}") from error
 
 
 def as_sentence(error: BaseException) -> str:

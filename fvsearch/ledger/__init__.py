@@ -22,6 +22,7 @@ from fvsearch.meters.measured import Anchor
 from fvsearch.records import from_toml, to_builtins, to_toml
 from fvsearch.space import Params
 from fvsearch.study import Study
+from fvsearch.transfer_study import is_transfer_folder
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -93,6 +94,11 @@ class Ledger:
             ConfigError: It holds none.
         """
         if not (folder / STUDY_FILE).exists() or not (folder / LEDGER_FILE).exists():
+            if is_transfer_folder(folder):
+                raise ConfigError(
+                    f"{folder} holds a transfer study, which searches nothing: `fvsearch report {folder}` tells what it found, and each "
+                    "training below it is a run's folder"
+                )
             raise ConfigError(f"{folder} holds no study: `fvsearch run STUDY --out {folder}` makes one")
         return cls._connect(folder, from_toml(folder / STUDY_FILE, Study))
 
