@@ -40,6 +40,7 @@ class Confirmation(Record, frozen=True, kw_only=True):
         notes: What else a reader should know of how it went.
         epochs: Metrics of each, as a Repeat's.
         seconds: Device-seconds of each activity: import, build, compile, train, measure.
+        joules: Energy it took, "gpu" and "cpu", where they told it.
         measured: Costs read from the device: memory in bytes.
         ended: ISO 8601, UTC.
     """
@@ -55,6 +56,7 @@ class Confirmation(Record, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
     epochs: tuple[dict[str, float], ...] = ()
     seconds: dict[str, float] = msgspec.field(default_factory=dict)
+    joules: dict[str, float] = msgspec.field(default_factory=dict)
     measured: dict[str, float] = msgspec.field(default_factory=dict)
     memory_source: str = ""
     backend: str = ""
@@ -223,7 +225,7 @@ class _Confirming:
         waiting = [one for one in wanted if one.key not in stands]
         self.total, self.done = len(wanted), len(wanted) - len(waiting)
         if waiting:
-            with open_pool(self.settings, self.ledger.folder) as pool:
+            with open_pool(self.settings, self.ledger.folder, self.study.resources) as pool:
                 self._train(Jobs(pool, run_segment), waiting)
         self._tell()
 
@@ -272,6 +274,7 @@ def _with_result(study: Study, one: Confirmation, result: SegmentResult) -> Conf
         notes=result.notes,
         epochs=tuple(msgspec.to_builtins(epoch) for epoch in result.epochs),
         seconds=result.seconds,
+        joules=result.joules,
         measured=result.measured,
         memory_source=result.memory_source,
         device=result.device,

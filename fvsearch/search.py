@@ -123,7 +123,7 @@ class _Search:
         self.screen = self._make_screen()
         self.progress = msgspec.structs.replace(self.progress, feasible=self._say_feasible(self.screen))
         if self._unfinished() or self._may_start():
-            with open_pool(self.settings, self.ledger.folder) as pool:
+            with open_pool(self.settings, self.ledger.folder, self.study.resources) as pool:
                 self._search(pool, self.screen)
         measure_front(self.ledger, self.settings, tuple(self.trials.values()), self._tell_progress)
         self._confirm()
@@ -158,7 +158,7 @@ class _Search:
         study = self.study
         if (study.engine.name, self.settings.pool) == ("keras_tuner", "inline"):
             # KerasTuner imports keras, in the process that is to train: so the training's way, with its backend and device.
-            with open_pool(self.settings, self.ledger.folder):
+            with open_pool(self.settings, self.ledger.folder, self.study.resources):
                 set_environment()
                 import_work()
         screen = Screen(study, make_engine(study), self.predictor, warm_starts(study, self.taken))

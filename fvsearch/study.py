@@ -3,7 +3,9 @@
 A Study is resolved: its space and its archs are records. A study file may name them instead; `library.load_study` resolves names.
 """
 
+import math
 import re
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -183,6 +185,8 @@ class Study(Record, frozen=True, kw_only=True):
         trials: Distinct archs evaluated to an end, the baseline counted in.
         repeats: Trainings of each arch, with different seeds; a trial's value is their mean.
         seed: Every other seed comes from it.
+        resources: What each worker has of a Ray cluster, by Ray's names: GPU, TPU, CPU, memory in bytes, and custom ones. Unless said, a
+            GPU where the cluster has any, and a CPU. Of no meaning elsewhere, and no part of what the study finds.
     """
 
     name: str
@@ -199,9 +203,11 @@ class Study(Record, frozen=True, kw_only=True):
     trials: int
     repeats: int = 1
     seed: int = 0
+    resources: dict[str, float] = {}
 
     def __post_init__(self) -> None:
         require_at_least(1, self, "trials", "repeats")
+        require_resources(self.resources)
         require_at_least(0, self, "seed")
         if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", self.name):
             raise ConfigError(f"`name` must be letters, digits, '.', '_' and '-', for it names a folder, but got {self.name!r}")
@@ -267,6 +273,22 @@ class Study(Record, frozen=True, kw_only=True):
     def with_settings(self, **changes: Any) -> "Study":
         """A copy with other fields."""
         return msgspec.structs.replace(self, **changes)
+
+
+def require_resources(resources: Mapping[str, float]) -> None:
+    """The laws of what a worker is to have of a cluster.
+
+    Raises:
+        ConfigError: It is less than nothing, or more GPUs than a training has use for.
+    """
+    for name, amount in resources.items():
+        if not 0 <= amount < math.inf:
+            raise ConfigError(f"resources must be at least 0, but got {name}={amount:g} at resources")
+    if resources.get("GPU", 0.0) > 1:
+        raise ConfigError(
+            f"a worker trains on one GPU, or on a share of one, but got GPU={resources['GPU']:g} at resources; --workers says how many "
+            "train side by side"
+        )
 
 
 def require_patches(patch_size: int, data: Data) -> None:

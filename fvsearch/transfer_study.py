@@ -9,7 +9,7 @@ from fvsearch.arch import Arch
 from fvsearch.errors import ConfigError
 from fvsearch.recipe import Recipe
 from fvsearch.records import Record, require_at_least
-from fvsearch.study import Data, require_patches
+from fvsearch.study import Data, require_patches, require_resources
 
 NAME = r"[A-Za-z0-9][\w.-]*"
 
@@ -66,6 +66,7 @@ class TransferStudy(Record, frozen=True, kw_only=True):
         seed: Every other seed comes from it.
         published: Numbers of others, beside which the report sets the study's own.
         source: Where those are from.
+        resources: As a Study's.
     """
 
     name: str
@@ -77,8 +78,10 @@ class TransferStudy(Record, frozen=True, kw_only=True):
     seed: int = 0
     published: tuple[Published, ...] = ()
     source: str = ""
+    resources: dict[str, float] = {}
 
     def __post_init__(self) -> None:
+        require_resources(self.resources)
         require_at_least(1, self, "seeds")
         require_at_least(0, self, "seed")
         if not self.archs:

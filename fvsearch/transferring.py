@@ -161,7 +161,7 @@ def _claim(folder: Path, study: TransferStudy) -> None:
     path = folder / STUDY_FILE
     if path.exists():
         there = from_toml(path, TransferStudy)
-        if msgspec.structs.replace(there, seeds=study.seeds, description=study.description) != study:
+        if msgspec.structs.replace(there, seeds=study.seeds, description=study.description, resources=study.resources) != study:
             raise ConfigError(
                 f"a folder holds one study, but {path} differs in more than its seeds from the one that is to run; "
                 "give another folder with --out"
@@ -189,7 +189,7 @@ def _train(study: TransferStudy, folder: Path, settings: RunSettings, stands: di
     total, done = study.num_runs, study.num_runs - len(waiting)
     if not waiting:
         return
-    with open_pool(settings, folder) as pool:
+    with open_pool(settings, folder, study.resources) as pool:
         jobs: Jobs[TransferResult, Task, RunSummary] = Jobs(pool, train_task)
 
         def end(one: TransferResult) -> None:
@@ -238,7 +238,7 @@ def _measure(study: TransferStudy, folder: Path, settings: RunSettings) -> Costs
     """The training step of every arch in both phases, with nothing else running."""
     requests = [_request(study, phase) for phase in (study.pretraining, study.finetuning)]
     what = "the trainings stand and the same command tries again, but their archs"
-    pretraining, finetuning = run_alone(settings, folder, measure_throughputs, requests, what)
+    pretraining, finetuning = run_alone(settings, folder, study.resources, measure_throughputs, requests, what)
     return Costs(pretraining=pretraining, finetuning=finetuning)
 
 

@@ -2,7 +2,7 @@
 
 import concurrent.futures
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Generic, Literal, NamedTuple, TypeVar
 
@@ -27,7 +27,8 @@ class RunSettings(Record, frozen=True, kw_only=True):
     Attributes:
         backend: For KERAS_BACKEND.
         workers: Trainings at a time.
-        pool: "local" processes, or "inline" in this one, to debug.
+        pool: "local" processes, processes on the nodes of a "ray" cluster, or "inline" in this one, to debug.
+        ray_address: Of the cluster's head, HOST:PORT; else the one that RAY_ADDRESS names, or that runs on this machine, or one of its own.
         time_budget: Seconds after which no trial is started; none is no limit.
         command: For the record.
         calibration: That predictions rest on: a file, "none", or else the one kept for this device if it fits.
@@ -36,49 +37,64 @@ class RunSettings(Record, frozen=True, kw_only=True):
 
     backend: str
     workers: int = 1
-    pool: Literal["local", "inline"] = "local"
+    pool: Literal["local", "inline", "ray"] = "local"
+    ray_address: str | None = None
     time_budget: float | None = None
     command: str = ""
     calibration: str | None = None
     force_backend: bool = False
 
 
-def open_pool(settings: RunSettings, folder: Path, num_workers: int | None = None) -> contextlib.AbstractContextManager[Pool]:
+def open_pool(
+    settings: RunSettings, folder: Path, resources: Mapping[str, float], *, alone: bool = False
+) -> contextlib.AbstractContextManager[Pool]:
     """A pool for the block that works on the study in a folder.
 
     Args:
         settings: How the study is run.
         folder: Of the study; the workers' output goes to its workers.log.
-        num_workers: Instead of the settings'.
+        resources: Of a Ray cluster that the study gives each worker.
+        alone: Whether it is one worker that has its device to itself, to measure.
+
+    Raises:
+        ConfigError: The study cannot run on the Ray cluster.
+        RunError: The Ray cluster cannot be reached.
     """
     pool = make_pool(
         settings.pool,
-        num_workers or settings.workers,
+        1 if alone else settings.workers,
         environment={"KERAS_BACKEND": settings.backend},
         log_path=folder / "workers.log",
         max_tasks=MAX_TASKS,
+        resources=resources,
+        alone=alone,
+        address=settings.ray_address,
     )
     return closing(pool)
 
 
-def run_alone(settings: RunSettings, folder: Path, task: Callable[[A], R], arguments: Sequence[A], what: str) -> tuple[R, ...]:
+def run_alone(
+    settings: RunSettings, folder: Path, resources: Mapping[str, float], task: Callable[[A], R], arguments: Sequence[A], what: str
+) -> tuple[R, ...]:
     """What a task makes of each argument, in order, in one worker that has the device to itself.
 
     Args:
         settings: How the study is run.
         folder: Of the study.
+        resources: As `open_pool`.
         task: Such as `measure_throughputs`.
         arguments: Of it, one after the other.
         what: Cannot be measured where it fails: how the error begins.
 
     Raises:
+        ConfigError: As `open_pool`.
         RunError: It failed.
     """
-    try:
-        with open_pool(settings, folder, 1) as pool:
+    with open_pool(settings, folder, resources, alone=True) as pool:
+        try:
             return tuple(pool.submit(task, argument).result() for argument in arguments)
-    except Exception as error:
-        raise RunError(f"{what} cannot be measured: {as_sentence(error)}") from error
+        except Exception as error:
+            raise RunError(f"{what} cannot be measured: {as_sentence(error)}") from error
 
 
 def as_sentence(error: BaseException) -> str:

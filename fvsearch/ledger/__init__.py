@@ -274,10 +274,10 @@ class Ledger:
 
 
 def _require_same(old: Study, new: Study, folder: Path) -> None:
-    """The law that a folder keeps one study; the number of trials may change, and what is confirmed after them."""
+    """The law that a folder keeps one study; the number of trials may change, what is confirmed after them, and where it runs."""
     before, after = _flat(to_builtins(old)), _flat(to_builtins(new))
     for path in sorted(before.keys() | after.keys()):
-        if path.partition(".")[0] not in ("trials", "description", "confirm") and before.get(path) != after.get(path):
+        if path.partition(".")[0] not in ("trials", "description", "confirm", "resources") and before.get(path) != after.get(path):
             raise ConfigError(
                 f"{folder} holds another study: {path} is {before.get(path)!r} there and {after.get(path)!r} now; "
                 "give another folder with --out"

@@ -154,6 +154,7 @@ def _settle(coordinator: int, log_path: Path | None) -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     # Its own process group, so that it can be killed with all that it starts.
     os.setsid()
+    _leave_guard()
     threading.Thread(target=_watch, args=(coordinator,), daemon=True).start()
     log = os.open(log_path or os.devnull, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
     for target, source in ((0, os.open(os.devnull, os.O_RDONLY)), (1, log), (2, log)):
@@ -161,6 +162,17 @@ def _settle(coordinator: int, log_path: Path | None) -> None:
     sys.stdout, sys.stderr = (os.fdopen(number, "w", buffering=1, encoding="utf-8", errors="backslashreplace") for number in (1, 2))
     # A crash below Python leaves its stack in the log.
     faulthandler.enable()
+
+
+def _leave_guard() -> None:
+    """A process that ends what this one started once this one is gone, where nobody is left to do so: Ray kills a worker alone."""
+    worker = os.getpid()
+    if os.fork() == 0:
+        # Not to hold any pipe of the worker's open.
+        os.closerange(0, min(os.sysconf("SC_OPEN_MAX"), 2**16))
+        while os.getppid() == worker:
+            time.sleep(0.2)
+        os.killpg(0, signal.SIGKILL)
 
 
 def _watch(coordinator: int) -> None:
@@ -177,11 +189,11 @@ def _perform(path: Path) -> None:
         ended = pickle.dumps((fn(argument), None))
     except BaseException as error:
         error.add_note(f"In the worker:\n{''.join(traceback.format_exception(error))}")
-        ended = pickle.dumps((None, _portable(error)))
+        ended = pickle.dumps((None, portable(error)))
     path.write_bytes(ended)
 
 
-def _portable(error: BaseException) -> BaseException:
+def portable(error: BaseException) -> BaseException:
     """The exception itself where reading it loads nothing into the coordinator that it lacks, else its text."""
     home = type(error).__module__
     plain = all(isinstance(argument, str | int | float | None) for argument in error.args)

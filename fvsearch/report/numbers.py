@@ -77,6 +77,7 @@ class Row(Record, frozen=True, kw_only=True):
         macs: Per image, forward.
         constraints: By budget; at most 0 is within it.
         seconds: Device-seconds by activity.
+        joules: Energy by what took it, "gpu" and "cpu", where they told it.
         curve: The first learned objective after each epoch, the mean over repeats.
         picks: What it is picked as.
         imported: Where it was taken over from, as "FOLDER #NUMBER"; empty for a trial of this study.
@@ -102,6 +103,7 @@ class Row(Record, frozen=True, kw_only=True):
     curve: tuple[float, ...]
     picks: tuple[Pick, ...] = ()
     imported: str = ""
+    joules: dict[str, float] = msgspec.field(default_factory=dict)
 
     @property
     def is_baseline(self) -> bool:
@@ -180,7 +182,7 @@ def summarise(ledger: Ledger) -> Summary:
         others=tuple(row for row in rows if row.place != "front"),
         hypervolume=hypervolume(study, found),
         rungs=rung_rows(study, [s.trial for s in found]),
-        bill=read_bill(tuple(s.trial for s in found), anchor, quiet, ledger.invocations(), again.seconds if again else 0.0),
+        bill=read_bill(tuple(s.trial for s in found), anchor, quiet, ledger.invocations(), again),
         confirmed=again,
         findings=study_findings(ledger),
     )
@@ -236,6 +238,7 @@ def _row(standing: Standing, baseline: Standing | None, learned: str, picks: tup
         curve=mean_curve([[epoch[learned] for epoch in repeat.epochs if learned in epoch] for repeat in trial.repeats]),
         picks=picks,
         imported=trial.imported,
+        joules=trial.joules,
     )
 
 

@@ -71,6 +71,7 @@ def status_table(ledger: Ledger) -> "RenderableType":
         "space": now.feasible,
         "predictions": facts.predictions,
         "time": _time(bill, now),
+        "energy": words.energy(bill),
     }
     for name, text in told.items():
         if text:

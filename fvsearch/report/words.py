@@ -1,10 +1,11 @@
 """How a study reads: names of things, costs with their ratio, and the sentence that says what was found."""
 
 from fvsearch.recipe import Recipe
+from fvsearch.report.facts import Bill
 from fvsearch.report.intervals import Estimate
 from fvsearch.report.numbers import Quantity, Row, Summary
 from fvsearch.study import LEARNED
-from fvsearch.units import show_bytes, show_count, show_throughput
+from fvsearch.units import show_bytes, show_count, show_joules, show_throughput
 from fvsearch.volume import Reference
 
 NAMES = {
@@ -118,6 +119,15 @@ def reference_point(reference: Reference) -> str:
         at = objective(name, value) if name in LEARNED else f"{ratio(value)} of the baseline’s"
         parts.append(f"{NAMES[name]} {at} ({ORIGINS[reference.origin[name]]})")
     return f"Hypervolume is measured from {', '.join(parts)}, a point that no trial moves."
+
+
+def energy(bill: Bill) -> str:
+    """`1.26 MJ (0.35 kWh): gpu 1.10 MJ (0.31 kWh), cpu 160 kJ`; empty where nothing told any."""
+    if not bill.joules:
+        return ""
+    parts = ", ".join(f"{name} {show_joules(joules)}" for name, joules in sorted(bill.joules.items(), reverse=True))
+    whole = f"{show_joules(sum(bill.joules.values()))}: {parts}" if len(bill.joules) > 1 else parts
+    return f"{whole}; {plural(bill.silent, 'trial')} took energy that nothing told" if bill.silent else whole
 
 
 def plural(count: int, word: str) -> str:

@@ -94,6 +94,7 @@ class RunSummary(Record, frozen=True, kw_only=True):
         notes: What a reader should know of how it went.
         input_pace: How fast images came; none where they were handed over whole.
         seconds: Wall time by activity.
+        joules: Energy that the training's latest start took, "gpu" and "cpu", where they tell it.
     """
 
     name: str
@@ -107,6 +108,7 @@ class RunSummary(Record, frozen=True, kw_only=True):
     seconds: dict[str, float]
     backend: str
     device: str
+    joules: dict[str, float] = msgspec.field(default_factory=dict)
 
 
 def train_run(run: Run, folder: Path, on_epoch: OnEpoch | None = None, distribution: Distribution | None = None) -> RunSummary:
@@ -163,4 +165,5 @@ def train_run(run: Run, folder: Path, on_epoch: OnEpoch | None = None, distribut
         seconds=result.seconds,
         backend=result.backend,
         device=result.device,
+        joules=result.joules,
     )

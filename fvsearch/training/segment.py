@@ -93,8 +93,9 @@ class SegmentResult(Record, frozen=True, kw_only=True):
         measured: Costs read from the device, by a training's first segment alone: "memory" in bytes.
         memory_source: How it was obtained.
         input_pace: How fast images came into this segment; none where they were handed over whole.
-        seconds: Wall time of this process by activity: import, build (data and model), measure, compile (first steps), train. On JAX the
-            step is compiled in measure, and training finds it compiled.
+        seconds: Wall time of this process by activity: import, build (data and model), measure, compile (first steps), train, and wait,
+            where a measurement had the device. On JAX the step is compiled in measure, and training finds it compiled.
+        joules: Energy that this process's part in it took, "gpu" and "cpu", where they tell it; the import of the backend is left out.
         device: Its name; of several, "4 x cpu".
         versions: Of Python, fvsearch, Keras and what is below it.
     """
@@ -107,6 +108,7 @@ class SegmentResult(Record, frozen=True, kw_only=True):
     memory_source: str = ""
     input_pace: InputPace | None = None
     seconds: dict[str, float] = msgspec.field(default_factory=dict)
+    joules: dict[str, float] = msgspec.field(default_factory=dict)
     backend: str = ""
     device: str = ""
     versions: dict[str, str] = msgspec.field(default_factory=dict)
@@ -168,14 +170,15 @@ def run_locked(
         return ended
     if on_start is not None:
         work.notes += on_start()
-    try:
-        result = work.run(on_epoch)
-    except TrainingError as error:
-        result = work.result("failed", str(error))
-    except FvsearchError:
-        raise
-    except Exception as error:
-        return work.result(*explain_error(error, Path(segment.folder)))
+    with work.energy:
+        try:
+            result = work.run(on_epoch)
+        except TrainingError as error:
+            result = work.result("failed", str(error))
+        except FvsearchError:
+            raise
+        except Exception as error:
+            return work.result(*explain_error(error, Path(segment.folder)))
     write_atomically(work.result_path, msgspec.json.encode(Ended(segment=segment, result=result)))
     return result
 
