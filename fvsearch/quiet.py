@@ -11,7 +11,7 @@ from fvsearch.measuring import MeasureRequest, measure_anchor, measure_throughpu
 from fvsearch.meters.measured import Anchor
 from fvsearch.noting import note_measured
 from fvsearch.standing import front, standings
-from fvsearch.workers import RunSettings, as_sentence, open_pool
+from fvsearch.workers import RunSettings, as_sentence, perform_alone
 
 M = TypeVar("M")
 
@@ -74,7 +74,6 @@ def _alone(ledger: Ledger, settings: RunSettings, measure: Callable[[MeasureRequ
     """
     request = MeasureRequest.of_study(ledger.study, tuple(archs), MEASURE_SECONDS)
     try:
-        with open_pool(settings, ledger.folder, 1) as pool:
-            return pool.submit(measure, request).result()
+        return perform_alone(measure, request, settings, ledger.folder, len(archs))
     except Exception as error:
         raise RunError(f"{what} cannot be measured: {as_sentence(error)}") from error

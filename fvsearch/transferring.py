@@ -237,7 +237,7 @@ def _task(study: TransferStudy, folder: Path, one: TransferResult) -> Task:
 def _measure(study: TransferStudy, folder: Path, settings: RunSettings) -> Costs:
     """The training step of every arch in both phases, in one worker that has the device to itself."""
     try:
-        with open_pool(settings, folder, 1) as pool:
+        with open_pool(settings, folder, 1, len(study.archs)) as pool:
             found = [pool.submit(measure_throughputs, _request(study, phase)).result() for phase in (study.pretraining, study.finetuning)]
     except Exception as error:
         raise RunError(

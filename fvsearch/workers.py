@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Generic, Literal, NamedTuple, TypeVar
 
 from fvsearch.errors import ConfigError, FvsearchError, RunError
+from fvsearch.files import no_room
 from fvsearch.pools import Pool, WorkerDied, closing, make_pool
 from fvsearch.records import Record
 
@@ -29,6 +30,7 @@ class RunSettings(Record, frozen=True, kw_only=True):
         workers: Trainings at a time.
         pool: "local" processes, or "inline" in this one, to debug.
         time_budget: Seconds after which no trial is started; none is no limit.
+        trial_timeout: Seconds that a trial may train; one that takes longer, or hangs, has failed. None is no limit.
         command: For the record.
         calibration: That predictions rest on: a file, "none", or else the one kept for this device if it fits.
         force_backend: Go on under another backend than a study was searched on; what it measures stands beside the other's.
@@ -38,18 +40,30 @@ class RunSettings(Record, frozen=True, kw_only=True):
     workers: int = 1
     pool: Literal["local", "inline"] = "local"
     time_budget: float | None = None
+    trial_timeout: float | None = None
     command: str = ""
     calibration: str | None = None
     force_backend: bool = False
 
+    def __post_init__(self) -> None:
+        if self.trial_timeout is not None and not self.trial_timeout > 0:
+            raise ConfigError(f"`trial_timeout` must be above 0 seconds, but got {self.trial_timeout:g}")
+        if self.trial_timeout is not None and self.pool == "inline":
+            raise ConfigError(
+                "`trial_timeout` needs worker processes, which can be stopped, but got the pool 'inline'; leave one of them out"
+            )
 
-def open_pool(settings: RunSettings, folder: Path, num_workers: int | None = None) -> contextlib.AbstractContextManager[Pool]:
+
+def open_pool(
+    settings: RunSettings, folder: Path, num_workers: int | None = None, archs_a_task: int = 1
+) -> contextlib.AbstractContextManager[Pool]:
     """A pool for the block that works on the study in a folder.
 
     Args:
         settings: How the study is run.
         folder: Of the study; the workers' output goes to its workers.log.
         num_workers: Instead of the settings'.
+        archs_a_task: That a task trains or measures: for each it has as long as a trial may take.
     """
     pool = make_pool(
         settings.pool,
@@ -57,8 +71,32 @@ def open_pool(settings: RunSettings, folder: Path, num_workers: int | None = Non
         environment={"KERAS_BACKEND": settings.backend},
         log_path=folder / "workers.log",
         max_tasks=MAX_TASKS,
+        timeout=settings.trial_timeout and settings.trial_timeout * archs_a_task,
     )
     return closing(pool)
+
+
+def perform_alone(task: Callable[[A], R], argument: A, settings: RunSettings, folder: Path, archs: int = 1) -> R:
+    """What a task returns that has the device to itself; it is begun again where its worker died, as others are.
+
+    Args:
+        task: That measures archs.
+        argument: Of the task.
+        settings: How the study is run.
+        folder: Of the study.
+        archs: That it measures.
+
+    Raises:
+        RunError: Its workers died.
+        Exception: Whatever the task raised.
+    """
+    for _ in range(MAX_DEATHS):
+        with open_pool(settings, folder, 1, archs) as pool:
+            try:
+                return pool.submit(task, argument).result()
+            except WorkerDied as error:
+                died = error
+    raise _died(died)
 
 
 def as_sentence(error: BaseException) -> str:
@@ -98,6 +136,7 @@ class Jobs(Generic[Owner, A, R]):
 
         Raises:
             ConfigError: The study's input is wrong, and not this task: every other would end the same way.
+            DiskFullError: So would every other on a full disk.
         """
         done, _ = concurrent.futures.wait(self._running, timeout=seconds, return_when=concurrent.futures.FIRST_COMPLETED)
         for future in done:
@@ -109,15 +148,21 @@ class Jobs(Generic[Owner, A, R]):
                 if job.deaths + 1 < MAX_DEATHS:
                     self._start(job._replace(deaths=job.deaths + 1))
                     continue
-                outcome = RunError(f"its worker died {MAX_DEATHS} times: {as_sentence(error)}")
+                outcome = _died(error)
             except ConfigError:
                 raise
             except Exception as error:
+                if full := no_room(error):
+                    raise full from error
                 outcome = error
             yield job.owner, outcome
 
     def _start(self, job: "_Job[Owner, A]") -> None:
         self._running[self._pool.submit(self._task, job.argument)] = job
+
+
+def _died(error: WorkerDied) -> RunError:
+    return RunError(f"its worker died {MAX_DEATHS} times: {as_sentence(error)}")
 
 
 class _Job(NamedTuple, Generic[Owner, A]):

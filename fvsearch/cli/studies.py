@@ -14,6 +14,7 @@ from fvsearch.cli.common import backend_option, echo_json, make_run_settings, pr
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of the study. [default: runs/NAME]")
 @click.option("--trials", type=click.IntRange(1), help="Distinct archs to evaluate, baseline counted in.")
 @click.option("--time-budget", metavar="T", help="Start no trial after this long: 90s, 20m, 8h.")
+@click.option("--trial-timeout", metavar="T", help="Give up a trial that trains for longer than this, or hangs: 90s, 20m, 8h.")
 @click.option("--workers", type=click.IntRange(1), default=None, help="Trainings at a time. [default: one for every core, two at most]")
 @click.option(
     "--pool", type=click.Choice(["local", "inline"]), default="local", show_default=True, help="inline: in this process, to debug."
@@ -35,6 +36,7 @@ def run(
     out: Path | None,
     trials: int | None,
     time_budget: str | None,
+    trial_timeout: str | None,
     workers: int | None,
     pool: str,
     backend: str | None,
@@ -62,7 +64,10 @@ def run(
     defined = load_study(study, settings)
     if trials is not None:
         defined = defined.with_settings(trials=trials)
-    seconds = parse_duration(time_budget) if time_budget else None
+    limits = {
+        "time_budget": parse_duration(time_budget) if time_budget else None,
+        "trial_timeout": parse_duration(trial_timeout) if trial_timeout else None,
+    }
     if dry_run:
         from fvsearch.report.dry_run import dry_run_table
 
@@ -76,7 +81,7 @@ def run(
     from fvsearch.search import run_study
     from fvsearch.watching import Watcher, together
 
-    run_settings = make_run_settings(backend, workers, pool, time_budget=seconds, calibration=calibration, force_backend=force_backend)
+    run_settings = make_run_settings(backend, workers, pool, **limits, calibration=calibration, force_backend=force_backend)
     folder = out or Path("runs") / defined.name
     others: list[Watcher] = []
     if tensorboard:

@@ -26,7 +26,7 @@ import msgspec
 from fvsearch.arch import Arch
 from fvsearch.budgets import Phase
 from fvsearch.errors import ConfigError, FvsearchError, TrainingError
-from fvsearch.files import locked_folder, write_atomically
+from fvsearch.files import locked_folder, no_room, write_atomically
 from fvsearch.recipe import Recipe
 from fvsearch.records import Record, require_at_least
 from fvsearch.study import Data, require_patches
@@ -136,6 +136,7 @@ def run_segment(segment: Segment, on_epoch: OnEpoch | None = None) -> SegmentRes
 
     Raises:
         ConfigError: The data cannot be read, or the folder cannot be written or holds another training.
+        DiskFullError: There is no room for the training's files.
         LockedError: Another process trains in the folder, and does not leave.
     """
     with locked_folder(Path(segment.folder)):
@@ -175,6 +176,8 @@ def run_locked(
     except FvsearchError:
         raise
     except Exception as error:
+        if full := no_room(error):
+            raise full from error
         return work.result(*explain_error(error, Path(segment.folder)))
     write_atomically(work.result_path, msgspec.json.encode(Ended(segment=segment, result=result)))
     return result
