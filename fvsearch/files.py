@@ -29,10 +29,22 @@ def write_atomically(path: Path, content: bytes) -> None:
 def removed_on_error(draft: Path) -> Iterator[None]:
     """Take a draft away that the block began and could not finish: on a full disk it would keep the room that is wanted."""
     try:
-        yield
+        with naming(draft):
+            yield
     except BaseException:
         with contextlib.suppress(OSError):
             draft.unlink()
+        raise
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Have the system's errors say which file they are of: where writing fails, they do not."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
         raise
 
 
@@ -65,6 +77,7 @@ def locked_folder(folder: Path, patience: float = PATIENCE) -> Iterator[None]:
     Raises:
         LockedError: Another process owns the folder.
         ConfigError: The folder cannot be written.
+        DiskFullError: There is no room for it.
     """
     import filelock
 
@@ -77,7 +90,7 @@ def locked_folder(folder: Path, patience: float = PATIENCE) -> Iterator[None]:
             f"another process of fvsearch works in {folder}; wait until it ends, end it, or give another folder with --out"
         ) from None
     except OSError as error:
-        raise ConfigError(f"cannot write to {folder}: {error.strerror}; give another folder with --out") from None
+        raise no_room(error) or ConfigError(f"cannot write to {folder}: {error.strerror}; give another folder with --out") from None
     try:
         yield
     finally:

@@ -4,8 +4,10 @@ An epoch is a moment's sleep and a line of metrics, so that a search begins, die
 `FAULTS` in its environment says what goes wrong in which trial: {"2": "hang"}.
 """
 
+import datetime
 import json
 import os
+import random
 import signal
 import sys
 import time
@@ -18,6 +20,7 @@ from fvsearch.training.metrics import EpochMetrics, MetricsFile
 from fvsearch.training.segment import Segment, SegmentResult
 
 EPOCH_SECONDS = 0.1
+CHECKPOINT_BYTES = 200_000
 SMALL = ("quickstart", "--set", "recipe.epochs=4", "--set", "recipe.warmup_epochs=0.5", "--set", "engine.starts=0", "--backend", "jax")
 """A study, as `fvsearch run` takes it."""
 
@@ -35,12 +38,27 @@ def environment(faults: dict[int, str] | None = None, **others: str) -> dict[str
 
 def main() -> None:
     """The command line, with these functions in the place of those that load a backend."""
+    if os.environ.get("CLOCK") == "jumps":
+        make_clock_jump()
     from fvsearch import confirming, quiet, search
     from fvsearch.cli import main as cli
 
     search.run_segment = confirming.run_segment = run_segment  # type: ignore[attr-defined]
     quiet.measure_anchor, quiet.measure_throughputs = measure_anchor, measure_throughputs  # type: ignore[attr-defined]
     cli()
+
+
+def make_clock_jump() -> None:
+    """Have the clock on the wall jump by up to two days, back or forth, whenever it is asked."""
+    true_time, true_datetime, rng = time.time, datetime.datetime, random.Random(0)
+
+    class Jumping(true_datetime):  # type: ignore[valid-type, misc]
+        @classmethod
+        def now(cls, tz: datetime.tzinfo | None = None) -> datetime.datetime:
+            return true_datetime.fromtimestamp(time.time(), tz)
+
+    time.time = lambda: true_time() + rng.uniform(-172_800, 172_800)
+    datetime.datetime = Jumping  # type: ignore[misc]
 
 
 def run_segment(segment: Segment) -> SegmentResult:
@@ -57,7 +75,7 @@ def run_segment(segment: Segment) -> SegmentResult:
             top1 = 1 - 1 / (2 + segment.arch.depth + epoch)
             rest = {"loss": 1.0, "top5": 1.0, "train_loss": 1.0, "train_top1": top1, "train_top5": 1.0}
             metrics.append(EpochMetrics(epoch=epoch, seconds=EPOCH_SECONDS, top1=top1, **rest))
-            write_atomically(folder / "checkpoint.npz", str(epoch).encode())
+            write_atomically(folder / "checkpoint.npz", bytes(CHECKPOINT_BYTES))
         return SegmentResult(
             status="completed",
             epochs=metrics.read(),

@@ -30,11 +30,11 @@ def wait_until(condition: Callable[[], object], seconds: float) -> bool:
 
 
 def working_in(folder: Path) -> list[psutil.Process]:
-    """Living processes whose working directory is the folder: coordinators and workers, and what tidies up after them."""
+    """Other living processes whose working directory is the folder: coordinators and workers, and what tidies up after them."""
     found = []
     for process in psutil.process_iter():
         try:
-            if process.cwd() == str(folder) and process.status() != psutil.STATUS_ZOMBIE:
+            if process.pid != os.getpid() and process.cwd() == str(folder) and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
         except (psutil.AccessDenied, psutil.NoSuchProcess):
             continue

@@ -37,6 +37,9 @@ from fvsearch.training.start import Start
 if TYPE_CHECKING:
     from fvsearch.training.device import Devices
 
+REASON = 300
+"""Characters of another library's words that a reason keeps."""
+
 Status = Literal["completed", "over_memory", "failed"]
 OnEpoch = Callable[[dict[str, float]], None]
 """Told of each epoch as it ends: the fields of EpochMetrics."""
@@ -195,12 +198,15 @@ def explain_error(error: Exception, folder: Path) -> tuple[Status, str]:
 
     Such a result is not kept: the device's memory may be free another time, and a bug mended.
     """
-    from fvsearch.training.device import device_name, is_out_of_memory
+    from fvsearch.training.device import OUT_OF_MEMORY, device_name, is_out_of_memory
 
     write_atomically(folder / "error.txt", "".join(traceback.format_exception(error)).encode())
-    line = next(iter(str(error).strip().splitlines()), "")
+    lines = [line for line in str(error).splitlines() if line.strip()] or [""]
     if is_out_of_memory(error):
-        return "over_memory", f"the memory of {device_name()} ran out: {line}"
+        # Keras begins with the layer, TensorFlow with its graph.
+        said = next((line for line in lines if any(sign in line for sign in OUT_OF_MEMORY)), lines[0])
+        return "over_memory", f"the memory of {device_name()} ran out: {said[:REASON]}"
+    line = lines[0][:REASON]
     return "failed", f"{type(error).__name__}: {line} (traceback in {folder / 'error.txt'})"
 
 
