@@ -77,6 +77,18 @@ def tests(session: nox.Session, backend: str) -> None:
     )
 
 
+@nox.session(venv_backend="none")
+def soak(session: nox.Session) -> None:
+    """Kills at random moments, for an hour or `-- --minutes N`: nothing is lost or twice. Backend: KERAS_BACKEND, else jax."""
+    bin_folder = every_backend(session)
+    backend = os.environ.get("KERAS_BACKEND", "jax")
+    session.run(
+        *(str(bin_folder / "python"), "tests/soak.py", *session.posargs),
+        env={"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "2"},
+        external=True,
+    )
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
     """Ruff's rules and format, and the floors: who may import whom."""

@@ -26,6 +26,7 @@ from fvsearch.training.environment import set_environment
 from fvsearch.training.segment import Segment, SegmentResult, import_work, run_segment
 from fvsearch.trials import asked_again, failed, new_trial, next_segment, on_backend, with_result
 from fvsearch.underway import time_left
+from fvsearch.units import show_seconds
 from fvsearch.volume import hypervolume, reference
 from fvsearch.watching import DONE, Progress, Watcher, kept
 from fvsearch.workers import Jobs, RunSettings, as_sentence, open_pool
@@ -233,6 +234,11 @@ class _Search:
             record = failed(record, as_sentence(outcome))
         else:
             record = with_result(self.study, record, outcome, self.anchor, self.predictor, self.trials.values())
+        limit = self.settings.trial_timeout
+        if record.state == "running" and limit is not None and sum(record.seconds.values()) > limit:
+            record = failed(
+                record, f"it trained for {show_seconds(sum(record.seconds.values()))}, and was not at its end after {limit:g} s"
+            )
         self.trials[record.number] = record
         if record.state == "running":
             # What was decided at a rung stands, also after a kill.

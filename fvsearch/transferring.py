@@ -238,7 +238,7 @@ def _measure(study: TransferStudy, folder: Path, settings: RunSettings) -> Costs
     """The training step of every arch in both phases, with nothing else running."""
     requests = [_request(study, phase) for phase in (study.pretraining, study.finetuning)]
     what = "the trainings stand and the same command tries again, but their archs"
-    pretraining, finetuning = run_alone(settings, folder, study.resources, measure_throughputs, requests, what)
+    pretraining, finetuning = run_alone(settings, folder, study.resources, measure_throughputs, requests, what, len(study.archs))
     return Costs(pretraining=pretraining, finetuning=finetuning)
 
 

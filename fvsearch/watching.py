@@ -23,7 +23,7 @@ STALE = 60.0
 
 
 SAME_BIRTH = 2.0
-"""Seconds between two readings of when one process began: it is reckoned from the clock of the machine, which may have been set since."""
+"""Seconds between two readings of when one process began, which are rounded."""
 
 
 class Progress(Record, frozen=True, kw_only=True):
@@ -93,7 +93,8 @@ class Live(Record, frozen=True, kw_only=True):
 
     Attributes:
         at: When it was told, ISO 8601, UTC.
-        host, process, born: Of the search: its machine, process number, and when that began, in seconds since 1970.
+        host, process, born: Of the search: its machine, process number, and when that began, in seconds since the machine did: the
+            clock may be set meanwhile.
         activity, total, refused, hypervolume, feasible: As in Progress.
         seconds_left: As in Progress, as of when it was told.
     """
@@ -193,8 +194,8 @@ def is_alive(live: Live) -> bool:
 
 
 def seconds_since(time: str) -> float:
-    """Seconds from a time, ISO 8601, to now."""
-    return (datetime.datetime.now(datetime.UTC) - datetime.datetime.fromisoformat(time)).total_seconds()
+    """Seconds from a time, ISO 8601, to now; none below 0, for the clock may have been set back."""
+    return max(0.0, (datetime.datetime.now(datetime.UTC) - datetime.datetime.fromisoformat(time)).total_seconds())
 
 
 def _write(folder: Path, live: Live) -> None:
@@ -206,11 +207,12 @@ def _write(folder: Path, live: Live) -> None:
 
 
 def _born(process: int) -> float | None:
-    """When a process began, in seconds since 1970; none where there is no such process, or only what is left of one."""
+    """When a process began, in seconds since the machine did; none where there is no such process, or only what is left of one."""
     import psutil
 
     try:
         found = psutil.Process(process)
-        return None if found.status() == psutil.STATUS_ZOMBIE else float(found.create_time())
+        # Both are told by the clock of the machine.
+        return None if found.status() == psutil.STATUS_ZOMBIE else float(found.create_time() - psutil.boot_time())
     except psutil.Error:
         return None

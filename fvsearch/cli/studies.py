@@ -14,6 +14,7 @@ from fvsearch.cli.common import Where, backend_option, echo_json, make_run_setti
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of the study. [default: runs/NAME]")
 @click.option("--trials", type=click.IntRange(1), help="Distinct archs to evaluate, baseline counted in.")
 @click.option("--time-budget", metavar="T", help="Start no trial after this long: 90s, 20m, 8h.")
+@click.option("--trial-timeout", metavar="T", help="Give up a trial that trains for longer than this, or hangs: 90s, 20m, 8h.")
 @pool_options
 @backend_option
 @click.option("--set", "settings", metavar="KEY=VALUE", multiple=True, help="Change the study: recipe.epochs=5, budget.memory=0.5x.")
@@ -32,6 +33,7 @@ def run(
     out: Path | None,
     trials: int | None,
     time_budget: str | None,
+    trial_timeout: str | None,
     workers: int | None,
     pool: Where,
     ray_address: str | None,
@@ -60,7 +62,10 @@ def run(
     defined = load_study(study, settings)
     if trials is not None:
         defined = defined.with_settings(trials=trials)
-    seconds = parse_duration(time_budget) if time_budget else None
+    limits = {
+        "time_budget": parse_duration(time_budget) if time_budget else None,
+        "trial_timeout": parse_duration(trial_timeout) if trial_timeout else None,
+    }
     if dry_run:
         from fvsearch.report.dry_run import dry_run_table
 
@@ -80,7 +85,7 @@ def run(
         pool,
         ray_address,
         defined.resources,
-        time_budget=seconds,
+        **limits,
         calibration=calibration,
         force_backend=force_backend,
     )

@@ -8,7 +8,7 @@ import click
 
 from fvsearch.cli.common import Where, make_run_settings, print_renderable
 
-OF_A_SEARCH = ("trials", "time_budget", "calibration", "tensorboard", "force_backend")
+OF_A_SEARCH = ("trials", "time_budget", "trial_timeout", "calibration", "tensorboard", "force_backend")
 """Options of `fvsearch run` that a transfer study has no use for."""
 
 

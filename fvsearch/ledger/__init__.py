@@ -123,7 +123,9 @@ class Ledger:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         directions = [optuna.study.StudyDirection[objective.direction.upper()] for objective in study.objectives]
         try:
-            storage = RDBStorage(f"sqlite:///{(folder / LEDGER_FILE).resolve()}")
+            # Another tool may hold it for a while: a backup, a dashboard.
+            url = f"sqlite:///{(folder / LEDGER_FILE).resolve()}"
+            storage = RDBStorage(url, engine_kwargs={"connect_args": {"timeout": 60}})
             with contextlib.suppress(optuna.exceptions.DuplicatedStudyError):
                 storage.create_new_study(directions, study.name)
             study_id = storage.get_study_id_from_name(study.name)

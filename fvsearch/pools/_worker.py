@@ -30,6 +30,9 @@ from fvsearch.pools.base import TimedOut, WorkerDied
 _POLL_SECONDS = 1.0
 """Between looks at whether a silent worker lives: where it forked, loky does not see it die."""
 
+_ANSWER_SECONDS = 10.0
+"""That an idle worker may take to say that it lives; one that was stopped, or swapped out, never does."""
+
 # No file in the working folder may pass for a module of Python's. And loky is not to replace workers by the memory they take, for a
 # backend alone takes more than it allows: the pool's `max_tasks` is there for that.
 _ENVIRONMENT = {"PYTHONSAFEPATH": "1", "LOKY_MAX_MEMORY_LEAK_SIZE": "1e18"}
@@ -90,8 +93,8 @@ class Worker:
     @property
     def answers(self) -> bool:
         """Whether the process lives and waits for a task."""
-        with contextlib.suppress(WorkerDied):
-            self._call(os.getpid)
+        with contextlib.suppress(WorkerDied, TimedOut):
+            self._call(os.getpid, timeout=_ANSWER_SECONDS)
         return not self.ended
 
     def perform(self, task: bytes, timeout: float | None) -> Any:
@@ -111,17 +114,18 @@ class Worker:
         return result
 
     def _call(self, fn: Callable[..., Any], *arguments: Any, timeout: float | None = None) -> None:
-        limit = time.monotonic() + timeout if timeout else float("inf")
-        alive = True
+        left, alive = timeout or float("inf"), True
         try:
             future = self._executor.submit(fn, *arguments)
-            while (seconds := limit - time.monotonic()) > 0:
-                alive = self._process.is_alive()
+            while left > 0:
+                alive, asked = self._process.is_alive(), time.monotonic()
                 with contextlib.suppress(TimeoutError):
-                    future.result(min(_POLL_SECONDS, seconds))
+                    future.result(min(_POLL_SECONDS, left))
                     return
                 if not alive:
                     break
+                # While this process itself was stopped, or the machine slept, no time of the task's went by.
+                left -= min(time.monotonic() - asked, 2 * _POLL_SECONDS)
         except BrokenProcessPool:
             alive = False
         self.ended = True

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from fvsearch.files import write_atomically
+from fvsearch.files import naming, write_atomically
 from fvsearch.records import Record
 from fvsearch.units import show_share, show_throughput
 
@@ -99,7 +99,7 @@ class MetricsFile:
 
     def append(self, metrics: EpochMetrics) -> None:
         """Add the next epoch; it is on the disk when this returns."""
-        with self.path.open("ab") as file:
+        with naming(self.path), self.path.open("ab") as file:
             file.write(_line(metrics))
             file.flush()
             os.fsync(file.fileno())

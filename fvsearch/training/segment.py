@@ -26,7 +26,7 @@ import msgspec
 from fvsearch.arch import Arch
 from fvsearch.budgets import Phase
 from fvsearch.errors import ConfigError, FvsearchError, TrainingError
-from fvsearch.files import locked_folder, write_atomically
+from fvsearch.files import locked_folder, no_room, write_atomically
 from fvsearch.recipe import Recipe
 from fvsearch.records import Record, require_at_least
 from fvsearch.study import Data, require_patches
@@ -36,6 +36,9 @@ from fvsearch.training.start import Start
 
 if TYPE_CHECKING:
     from fvsearch.training.device import Devices
+
+REASON = 300
+"""Characters of another library's words that a reason keeps."""
 
 Status = Literal["completed", "over_memory", "failed"]
 OnEpoch = Callable[[dict[str, float]], None]
@@ -138,6 +141,7 @@ def run_segment(segment: Segment, on_epoch: OnEpoch | None = None) -> SegmentRes
 
     Raises:
         ConfigError: The data cannot be read, or the folder cannot be written or holds another training.
+        DiskFullError: There is no room for the training's files.
         LockedError: Another process trains in the folder, and does not leave.
     """
     with locked_folder(Path(segment.folder)):
@@ -178,6 +182,8 @@ def run_locked(
         except FvsearchError:
             raise
         except Exception as error:
+            if full := no_room(error):
+                raise full from error
             return work.result(*explain_error(error, Path(segment.folder)))
     write_atomically(work.result_path, msgspec.json.encode(Ended(segment=segment, result=result)))
     return result
@@ -195,12 +201,15 @@ def explain_error(error: Exception, folder: Path) -> tuple[Status, str]:
 
     Such a result is not kept: the device's memory may be free another time, and a bug mended.
     """
-    from fvsearch.training.device import device_name, is_out_of_memory
+    from fvsearch.training.device import OUT_OF_MEMORY, device_name, is_out_of_memory
 
     write_atomically(folder / "error.txt", "".join(traceback.format_exception(error)).encode())
-    line = next(iter(str(error).strip().splitlines()), "")
+    lines = [line for line in str(error).splitlines() if line.strip()] or [""]
     if is_out_of_memory(error):
-        return "over_memory", f"the memory of {device_name()} ran out: {line}"
+        # Keras begins with the layer, TensorFlow with its graph.
+        said = next((line for line in lines if any(sign in line for sign in OUT_OF_MEMORY)), lines[0])
+        return "over_memory", f"the memory of {device_name()} ran out: {said[:REASON]}"
+    line = lines[0][:REASON]
     return "failed", f"{type(error).__name__}: {line} (traceback in {folder / 'error.txt'})"
 
 
