@@ -2,11 +2,14 @@
 
 import concurrent.futures
 import contextlib
+import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Generic, Literal, NamedTuple, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 from fvsearch.errors import ConfigError, FvsearchError, RunError
+from fvsearch.ledger import Address
+from fvsearch.ledger.crew import Lease
 from fvsearch.pools import Pool, WorkerDied, closing, make_pool
 from fvsearch.records import Record
 
@@ -27,20 +30,24 @@ class RunSettings(Record, frozen=True, kw_only=True):
     Attributes:
         backend: For KERAS_BACKEND.
         workers: Trainings at a time.
-        pool: "local" processes, or "inline" in this one, to debug.
+        pool: "local" processes, or "inline" in this one, to debug; or what makes one, called as make_pool is but for the kind.
         time_budget: Seconds after which no trial is started; none is no limit.
         command: For the record.
         calibration: That predictions rest on: a file, "none", or else the one kept for this device if it fits.
         force_backend: Go on under another backend than a study was searched on; what it measures stands beside the other's.
+        storage: The database where coordinators share the study's ledger; what the folder says, else the folder itself.
+        lease: For how long other coordinators are to believe that this one lives, if they share the ledger.
     """
 
     backend: str
     workers: int = 1
-    pool: Literal["local", "inline"] = "local"
+    pool: Literal["local", "inline"] | Callable[..., Any] = "local"
     time_budget: float | None = None
     command: str = ""
     calibration: str | None = None
     force_backend: bool = False
+    storage: Address | None = None
+    lease: Lease = Lease()
 
 
 def open_pool(settings: RunSettings, folder: Path, num_workers: int | None = None) -> contextlib.AbstractContextManager[Pool]:
@@ -51,8 +58,8 @@ def open_pool(settings: RunSettings, folder: Path, num_workers: int | None = Non
         folder: Of the study; the workers' output goes to its workers.log.
         num_workers: Instead of the settings'.
     """
-    pool = make_pool(
-        settings.pool,
+    make = settings.pool if callable(settings.pool) else functools.partial(make_pool, settings.pool)
+    pool = make(
         num_workers or settings.workers,
         environment={"KERAS_BACKEND": settings.backend},
         log_path=folder / "workers.log",

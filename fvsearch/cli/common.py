@@ -91,9 +91,44 @@ def make_run_settings(backend: str | None, workers: int | None, pool: str, **oth
         backend=set_backend(backend),
         workers=workers or min(2, os.cpu_count() or 1),
         pool="inline" if pool == "inline" else "local",
-        command=" ".join(["fvsearch", *sys.argv[1:]]),
+        command=" ".join(["fvsearch", *(_without_password(argument) for argument in sys.argv[1:])]),
         **others,
     )
+
+
+def shared_settings(storage: str | None, heartbeat: str | None, lease: str | None) -> dict[str, Any]:
+    """What the options about a shared ledger say, as RunSettings' fields.
+
+    Raises:
+        ConfigError: They are no URL, no durations, or a lease that is too short for its heartbeat.
+    """
+    from fvsearch.ledger.address import VARIABLE, Address
+    from fvsearch.ledger.crew import HEARTBEAT, LEASE, Lease
+    from fvsearch.units import parse_duration
+
+    terms = Lease(heartbeat=parse_duration(heartbeat) if heartbeat else HEARTBEAT, length=parse_duration(lease) if lease else LEASE)
+    if not storage:
+        return {"lease": terms}
+    address = Address(storage)
+    # The folder keeps no password, and what this process does later opens the folder.
+    os.environ[VARIABLE] = storage
+    if address.has_password and any(storage in argument for argument in sys.argv):
+        click.echo(f"note: others on this machine see a password on a command line; {VARIABLE}, PGPASSWORD or ~/.pgpass hide it", err=True)
+    return {"storage": address, "lease": terms}
+
+
+def _without_password(argument: str) -> str:
+    """An argument of the command line, as it may be kept."""
+    if "://" not in argument:
+        return argument
+    from fvsearch.errors import ConfigError
+    from fvsearch.ledger import Address
+
+    option, _, url = argument.rpartition("=") if argument.startswith("--storage=") else ("", "", argument)
+    try:
+        return f"{option}={Address(url).shown}" if option else Address(url).shown
+    except ConfigError:
+        return argument
 
 
 def print_renderable(renderable: Any) -> None:

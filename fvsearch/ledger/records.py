@@ -156,6 +156,7 @@ class Invocation(Record, frozen=True, kw_only=True):
 
     Attributes:
         seconds: Wall time until it ended; 0 where it was killed.
+        key: What tells it from another of the same second.
     """
 
     command: str
@@ -164,6 +165,7 @@ class Invocation(Record, frozen=True, kw_only=True):
     workers: int
     version: str
     seconds: float = 0.0
+    key: str = ""
 
 
 def now() -> str:
