@@ -33,6 +33,9 @@ from fvsearch.workers import Jobs, RunSettings, as_sentence, open_pool
 POLL = 2.0
 """Seconds between two looks at what other coordinators did."""
 
+BILL_EVERY = 10.0
+"""Seconds between two entries of how long a start has taken."""
+
 
 def run_study(study: Study, folder: Path, settings: RunSettings, watcher: Watcher = lambda progress: None) -> Ledger:
     """Search until the study has its trials, or nothing is left to try, or the time is up; then measure the front alone.
@@ -304,7 +307,7 @@ class _Search:
         screen.tell(record.params, record.arch, record.outcome(self.study))
         # An engine that had no more to propose may have, now that it knows this.
         self.exhausted = False
-        self._bill()
+        self._bill(patience=BILL_EVERY)
         self._tell_progress("searching", ended=record)
 
     def _finish(self) -> None:
@@ -333,10 +336,12 @@ class _Search:
 
         confirm(self.ledger, self.settings, asked.seeds, asked.archs, asked.train_shares, tell)
 
-    def _bill(self) -> None:
-        """Keep the wall time of this start in the ledger, so that a kill loses no more than the running trials' share."""
-        self.invocation = msgspec.structs.replace(self.invocation, seconds=time.monotonic() - self.started)
-        self.ledger.set_invocation(self.invocation)
+    def _bill(self, patience: float = 0.0) -> None:
+        """Keep the wall time of this start in the ledger, unless that was done a moment ago: a kill loses no more."""
+        seconds = time.monotonic() - self.started
+        if seconds - self.invocation.seconds >= patience:
+            self.invocation = msgspec.structs.replace(self.invocation, seconds=seconds)
+            self.ledger.set_invocation(self.invocation)
 
     def _tell_progress(self, activity: str, ended: TrialRecord | None = None) -> None:
         """Tell the watcher; what takes a look at every trial is counted anew only where a trial has ended or another activity begins."""

@@ -133,7 +133,7 @@ def kept(folder: Path, watcher: Watcher, say: Callable[[str], None] | None = Non
     def keeper(progress: Progress) -> None:
         nonlocal said, at
         countdown.hear(progress)
-        if progress.ended or progress.activity != said or time.monotonic() - at > KEEP_EVERY:
+        if progress.activity != said or time.monotonic() - at > KEEP_EVERY:
             said, at = progress.activity, time.monotonic()
             live = Live(
                 at=now(),

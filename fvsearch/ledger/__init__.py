@@ -278,7 +278,7 @@ class Ledger:
                 return False
             connection.execute(sa.update(TRIALS).where(*this).values(self._changed(record, new)))
             if record.state not in _UNFINISHED:
-                self._shown.end(row.trial_id, record)
+                self._shown.end(connection, row.trial_id, record)
             elif record.state != row.state:
                 self._shown.go_on(row.trial_id, record)
             return True

@@ -59,9 +59,8 @@ class Shown:
             for path, value in record.params.items()
         ]
         told = {"layout": record.layout} | {f"predicted {UNITS.get(name, name)}": cost for name, cost in record.predicted.items()}
-        attributes = [{"trial_id": trial_id, "key": key, "value_json": json.dumps(value)} for key, value in told.items()]
         tables.insert_rows(connection, tables.OPTUNA_PARAMS, params)
-        tables.insert_rows(connection, tables.OPTUNA_ATTRIBUTES, attributes)
+        tables.insert_rows(connection, tables.OPTUNA_ATTRIBUTES, _attributes(trial_id, told))
         trials = tables.OPTUNA_TRIALS
         number = connection.execute(tables.sa.select(trials.c.number).where(trials.c.trial_id == trial_id)).scalar_one()
         return trial_id, int(number)
@@ -71,7 +70,7 @@ class Shown:
         with _whatever_it_is():
             self._storage.set_trial_state_values(trial_id, UNFINISHED[record.state])
 
-    def end(self, trial_id: int, record: TrialRecord) -> None:
+    def end(self, connection: "sqlalchemy.Connection", trial_id: int, record: TrialRecord) -> None:
         """Enter a trial's end.
 
         What was trained over budget (the baseline may be) is not COMPLETE to Optuna, though its values are kept: optuna-dashboard looks for
@@ -83,13 +82,18 @@ class Shown:
             "infeasible": TrialState.PRUNED,
             "stopped": TrialState.PRUNED,
         }
-        values = [record.values[o.name] for o in self._study.objectives] if record.state == "completed" else None
+        known = {"reason": record.reason} if record.reason else {}
+        values = [record.values[o.name] for o in self._study.objectives] if record.state == "completed" else []
         with _whatever_it_is():
-            if record.reason:
-                self._storage.set_trial_user_attr(trial_id, "reason", record.reason)
+            self._storage.set_trial_state_values(trial_id, states[record.state])
+            tables.insert_rows(connection, tables.OPTUNA_ATTRIBUTES, _attributes(trial_id, known))
             # Optuna's samplers read one constraint a key; optuna-dashboard reads the older list, and Optuna itself both.
-            self._storage.set_trial_system_attr(trial_id, "constraints", list(record.constraints.values()))
-            self._storage.set_trial_state_values(trial_id, states[record.state], values)
+            constraints = {"constraints": list(record.constraints.values())}
+            tables.insert_rows(connection, tables.OPTUNA_SYSTEM_ATTRIBUTES, _attributes(trial_id, constraints))
+            rows = [
+                {"trial_id": trial_id, "objective": index, "value": value, "value_type": "FINITE"} for index, value in enumerate(values)
+            ]
+            tables.insert_rows(connection, tables.OPTUNA_VALUES, rows)
 
     def note(self, text: str, trial_id: int | None) -> None:
         """Note, on a trial or on the study, where optuna-dashboard shows it; a note that a user wrote there stays."""
@@ -108,6 +112,10 @@ def name_metrics(storage: "LedgerStorage", study_id: int, study: Study) -> None:
     if METRIC_NAMES not in storage.get_study_system_attrs(study_id):
         names: Any = [UNITS.get(o.name, o.name) for o in study.objectives]
         storage.set_study_system_attr(study_id, METRIC_NAMES, names)
+
+
+def _attributes(trial_id: int, told: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{"trial_id": trial_id, "key": key, "value_json": json.dumps(value)} for key, value in told.items()]
 
 
 def _whatever_it_is() -> contextlib.AbstractContextManager[None]:

@@ -56,7 +56,17 @@ OPTUNA_TRIALS = sa.table("trials", sa.column("trial_id"), sa.column("study_id"),
 OPTUNA_PARAMS = sa.table(
     "trial_params", sa.column("trial_id"), sa.column("param_name"), sa.column("param_value"), sa.column("distribution_json")
 )
-OPTUNA_ATTRIBUTES = sa.table("trial_user_attributes", sa.column("trial_id"), sa.column("key"), sa.column("value_json"))
+OPTUNA_ATTRIBUTES, OPTUNA_SYSTEM_ATTRIBUTES = (
+    sa.table(name, sa.column("trial_id"), sa.column("key"), sa.column("value_json"))
+    for name in ("trial_user_attributes", "trial_system_attributes")
+)
+OPTUNA_VALUES = sa.table(
+    "trial_values",
+    sa.column("trial_id"),
+    sa.column("objective"),
+    sa.column("value"),
+    sa.column("value_type", sa.Enum("FINITE", "INF_POS", "INF_NEG", name="trialvaluetype")),
+)
 
 
 def next_revision(connection: sa.Connection, study_id: int) -> int:
