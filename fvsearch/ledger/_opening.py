@@ -49,7 +49,7 @@ def connect(address: Address | None, path: Path, study: Study) -> LedgerStorage:
     def make() -> LedgerStorage:
         if address:
             # A server that is not there is told at once; making tables is tried again.
-            sa.create_engine(address.url, connect_args=arguments).connect().close()
+            sa.create_engine(address.url, connect_args=arguments, poolclass=sa.NullPool).connect().close()
         storage = LedgerStorage(url, arguments, shown, address.clean if address else str)
         tables.METADATA.create_all(storage.engine)
         return storage
