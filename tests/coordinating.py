@@ -1,4 +1,7 @@
-"""A coordinator in a process of its own, with simulated workers: `python coordinating.py URL FOLDER TRIALS SECONDS LEASE [KEY=VALUE ...]`."""
+"""A coordinator in a process of its own, with simulated workers.
+
+python coordinating.py URL FOLDER TRIALS SECONDS LEASE [KEY=VALUE ...]
+"""
 
 import functools
 import sys
@@ -12,18 +15,21 @@ from fvsearch.testing.simulated import SimulatedPool
 from fvsearch.workers import RunSettings
 
 
-
 def settings(url: str, seconds: float, lease: float, workers: int = 2) -> RunSettings:
-    pool = functools.partial(SimulatedPool, seconds=seconds)
     return RunSettings(
-        backend="jax", workers=workers, pool=pool, storage=Address(url), lease=Lease(heartbeat=lease / 5, length=lease), command="fvsearch run"
+        backend="jax",
+        workers=workers,
+        pool=functools.partial(SimulatedPool, seconds=seconds),
+        storage=Address(url),
+        lease=Lease(heartbeat=lease / 5, length=lease),
+        command="fvsearch run",
     )
 
 
 def main() -> None:
     url, folder, trials, seconds, lease, *changes = sys.argv[1:]
     study = load_study("quickstart", [f"trials={trials}", "recipe.epochs=4", "recipe.warmup_epochs=1", *changes])
-    run_study(study, Path(folder), settings(url, float(seconds), float(lease)), lambda progress: print(progress.activity, flush=True))
+    run_study(study, Path(folder), settings(url, float(seconds), float(lease)))
 
 
 if __name__ == "__main__":

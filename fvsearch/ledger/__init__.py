@@ -117,6 +117,7 @@ class Ledger:
                 "give another folder with --out, and engine.warm_start to begin with its trials"
             )
         try:
+            folder.mkdir(parents=True, exist_ok=True)
             if not address:
                 cls._make_room(folder, study)
                 write_atomically(folder / STUDY_FILE, to_toml(study).encode())
