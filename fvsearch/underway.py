@@ -22,6 +22,7 @@ class Underway(Record, frozen=True, kw_only=True):
         latest: The first learned objective after the latest epoch.
         seconds: That the epochs took.
         started: ISO 8601, UTC.
+        host: Whose coordinator it is with, where several share the study: the folder here may know no epochs of it.
     """
 
     number: int
@@ -31,6 +32,7 @@ class Underway(Record, frozen=True, kw_only=True):
     latest: float | None
     seconds: float
     started: str
+    host: str = ""
 
 
 class Spent(Record, frozen=True, kw_only=True):
@@ -45,13 +47,14 @@ class Spent(Record, frozen=True, kw_only=True):
     epochs: int
 
 
-def underway(study: Study, folder: Path, record: TrialRecord) -> Underway:
+def underway(study: Study, folder: Path, record: TrialRecord, host: str = "") -> Underway:
     """How far a trial is.
 
     Args:
         study: Of the trial.
         folder: Of the study.
         record: Of the trial.
+        host: As in Underway.
     """
     epochs = [epoch for repeat in written(study, folder, record.number) for epoch in repeat]
     return Underway(
@@ -62,6 +65,7 @@ def underway(study: Study, folder: Path, record: TrialRecord) -> Underway:
         latest=getattr(epochs[-1], learned_objective(study)) if epochs else None,
         seconds=sum(epoch.seconds for epoch in epochs),
         started=record.started,
+        host=host,
     )
 
 

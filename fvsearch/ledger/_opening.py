@@ -1,7 +1,9 @@
 """Opening a ledger's database: connecting, making the tables and the study in them, and the laws of whose study it is."""
 
+import contextlib
 import json
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
 DEFINITION = "fvsearch:study"
 """Under which a shared study's definition is kept beside its trials."""
 
+_MAKING_TABLES = 0x66767365
+"""A number that no other program's advisory lock is likely to have."""
+
 _OLD_TRIAL, _OLD_INVOCATIONS = "fvsearch:trial", "fvsearch:invocations"
 """Where ledgers of before our own tables kept records."""
 
@@ -47,12 +52,10 @@ def connect(address: Address | None, path: Path, study: Study) -> LedgerStorage:
     shown = address.shown if address else str(path)
 
     def make() -> LedgerStorage:
-        if address:
-            # A server that is not there is told at once; making tables is tried again.
-            sa.create_engine(address.url, connect_args=arguments, poolclass=sa.NullPool).connect().close()
-        storage = LedgerStorage(url, arguments, shown, address.clean if address else str)
-        tables.METADATA.create_all(storage.engine)
-        return storage
+        with _one_at_a_time(url, arguments):
+            storage = LedgerStorage(url, arguments, shown, address.clean if address else str)
+            tables.METADATA.create_all(storage.engine)
+            return storage
 
     try:
         return set_up(make)
@@ -63,6 +66,18 @@ def connect(address: Address | None, path: Path, study: Study) -> LedgerStorage:
         why = address.clean(" ".join(str(original).split()))
         hint = "" if address.has_password else " (a password may be given by PGPASSWORD, ~/.pgpass or a URL in FVSEARCH_STORAGE)"
         raise ConfigError(f"the ledger at {address.shown} cannot be opened: {why}{hint}") from None
+
+
+@contextlib.contextmanager
+def _one_at_a_time(url: str, arguments: dict[str, Any]) -> Iterator[None]:
+    """Keep other coordinators from making the tables at the same moment, where the database has a lock for it."""
+    engine = sa.create_engine(url, connect_args=arguments, poolclass=sa.NullPool)
+    if engine.dialect.name != "postgresql":
+        yield
+        return
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"SELECT pg_advisory_lock({_MAKING_TABLES})")
+        yield
 
 
 def open_study(storage: LedgerStorage, study: Study, address: Address | None, kept: Kept | None, folder: Path) -> int:

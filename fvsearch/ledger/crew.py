@@ -185,7 +185,7 @@ class SharedCrew(Crew):
         self._heart.join(timeout=self._member.lease.heartbeat)
         # Where the database is away, silence will say the same.
         with contextlib.suppress(SQLAlchemyError), self._ledger.storage.transaction():
-            self._set(left=True, task=None)
+            self._set(left=True, task=None, record=self._record())
 
     def _begin(self, task: str) -> Coordinator | None:
         """Take a task; who has it, where someone has."""
@@ -263,11 +263,17 @@ class _Watched:
         return self._silent > one.member.lease.length or (process.can_be_seen and not process.lives)
 
 
-def coordinators(ledger: Ledger) -> tuple[Coordinator, ...]:
-    """All that have not said good-bye."""
+def coordinators(ledger: Ledger, left: bool = False) -> tuple[Coordinator, ...]:
+    """All that have not said good-bye.
+
+    Args:
+        ledger: That they share.
+        left: Those who have, too.
+    """
     from fvsearch.ledger._tables import COORDINATORS, sa
 
-    query = sa.select(COORDINATORS).where(COORDINATORS.c.study_id == ledger.study_id, sa.not_(COORDINATORS.c.left))
+    query = sa.select(COORDINATORS).where(COORDINATORS.c.study_id == ledger.study_id)
+    query = query if left else query.where(sa.not_(COORDINATORS.c.left))
     rows = ledger.storage.look(lambda connection: connection.execute(query).all())
     return tuple(Coordinator(row.id, row.beat, row.left, row.task, msgspec.json.decode(row.record, type=Member)) for row in rows)
 
