@@ -1,19 +1,15 @@
 """What is measured with nothing else running: the baseline before a search, baseline and front after it."""
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
 
 from fvsearch.arch import Arch
-from fvsearch.errors import RunError
 from fvsearch.layout import format_layout
 from fvsearch.ledger import Ledger, TrialRecord
 from fvsearch.measuring import MeasureRequest, measure_anchor, measure_throughputs
 from fvsearch.meters.measured import Anchor
 from fvsearch.noting import note_measured
 from fvsearch.standing import front, standings
-from fvsearch.workers import RunSettings, as_sentence, open_pool
-
-M = TypeVar("M")
+from fvsearch.workers import RunSettings, run_alone
 
 MEASURE_SECONDS = 2.0
 """Time for measuring one arch's throughput, compile excluded."""
@@ -33,7 +29,7 @@ def take_anchor(ledger: Ledger, settings: RunSettings, tell: Callable[[str], Non
     tell("measuring the baseline")
     study = ledger.study
     layout = format_layout(study.baseline, study.data.image_shape[:2])
-    anchor = _alone(ledger, settings, measure_anchor, (study.baseline,), f"the baseline {layout}")
+    (anchor,) = run_alone(settings, ledger.folder, measure_anchor, [_request(ledger, [study.baseline])], f"the baseline {layout}")
     ledger.set_anchor(anchor)
     return anchor
 
@@ -62,19 +58,10 @@ def measure_front(ledger: Ledger, settings: RunSettings, trials: tuple[TrialReco
             return
         tell(f"measuring {len(missing)} front points and the baseline, alone")
         archs = (study.baseline, *(trial.arch for trial in missing))
-        measured = _alone(ledger, settings, measure_throughputs, archs, "the trials stand and the same command tries again, but the front")
+        what = "the trials stand and the same command tries again, but the front"
+        (measured,) = run_alone(settings, ledger.folder, measure_throughputs, [_request(ledger, archs)], what)
         ledger.set_quiet_pass(quiet.with_measured([trial.number for trial in missing], measured))
 
 
-def _alone(ledger: Ledger, settings: RunSettings, measure: Callable[[MeasureRequest], M], archs: Sequence[Arch], what: str) -> M:
-    """Measure archs in one worker that has the device to itself.
-
-    Raises:
-        RunError: It failed; the message begins with `what`.
-    """
-    request = MeasureRequest.of_study(ledger.study, tuple(archs), MEASURE_SECONDS)
-    try:
-        with open_pool(settings, ledger.folder, 1) as pool:
-            return pool.submit(measure, request).result()
-    except Exception as error:
-        raise RunError(f"{what} cannot be measured: {as_sentence(error)}") from error
+def _request(ledger: Ledger, archs: Sequence[Arch]) -> MeasureRequest:
+    return MeasureRequest.of_study(ledger.study, tuple(archs), MEASURE_SECONDS)

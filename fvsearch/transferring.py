@@ -11,7 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from fvsearch.data import check_source, prepare_source
-from fvsearch.errors import ConfigError, RunError
+from fvsearch.errors import ConfigError
 from fvsearch.files import locked_folder, write_atomically
 from fvsearch.ledger import now
 from fvsearch.measuring import MeasureRequest, measure_throughputs
@@ -20,7 +20,7 @@ from fvsearch.records import Record, from_toml, to_toml
 from fvsearch.training.run import Run, RunSummary, train_run
 from fvsearch.training.segment import derive_seed
 from fvsearch.transfer_study import ENDED, STUDY_FILE, Training, TransferStudy, is_transfer_folder
-from fvsearch.workers import Jobs, RunSettings, as_sentence, open_pool
+from fvsearch.workers import Jobs, RunSettings, as_sentence, open_pool, run_alone
 
 COSTS_FILE = "costs.json"
 
@@ -235,15 +235,11 @@ def _task(study: TransferStudy, folder: Path, one: TransferResult) -> Task:
 
 
 def _measure(study: TransferStudy, folder: Path, settings: RunSettings) -> Costs:
-    """The training step of every arch in both phases, in one worker that has the device to itself."""
-    try:
-        with open_pool(settings, folder, 1) as pool:
-            found = [pool.submit(measure_throughputs, _request(study, phase)).result() for phase in (study.pretraining, study.finetuning)]
-    except Exception as error:
-        raise RunError(
-            f"the trainings stand, but their archs cannot be measured: {as_sentence(error)}; the same command tries again"
-        ) from error
-    return Costs(pretraining=found[0], finetuning=found[1])
+    """The training step of every arch in both phases, with nothing else running."""
+    requests = [_request(study, phase) for phase in (study.pretraining, study.finetuning)]
+    what = "the trainings stand and the same command tries again, but their archs"
+    pretraining, finetuning = run_alone(settings, folder, measure_throughputs, requests, what)
+    return Costs(pretraining=pretraining, finetuning=finetuning)
 
 
 def _request(study: TransferStudy, phase: Training) -> MeasureRequest:

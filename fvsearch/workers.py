@@ -3,7 +3,7 @@
 import concurrent.futures
 import contextlib
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
@@ -66,6 +66,26 @@ def open_pool(settings: RunSettings, folder: Path, num_workers: int | None = Non
         max_tasks=MAX_TASKS,
     )
     return closing(pool)
+
+
+def run_alone(settings: RunSettings, folder: Path, task: Callable[[A], R], arguments: Sequence[A], what: str) -> tuple[R, ...]:
+    """What a task makes of each argument, in order, in one worker that has the device to itself.
+
+    Args:
+        settings: How the study is run.
+        folder: Of the study.
+        task: Such as `measure_throughputs`.
+        arguments: Of it, one after the other.
+        what: Cannot be measured where it fails: how the error begins.
+
+    Raises:
+        RunError: It failed.
+    """
+    try:
+        with open_pool(settings, folder, 1) as pool:
+            return tuple(pool.submit(task, argument).result() for argument in arguments)
+    except Exception as error:
+        raise RunError(f"{what} cannot be measured: {as_sentence(error)}") from error
 
 
 def as_sentence(error: BaseException) -> str:

@@ -61,7 +61,7 @@ def train(
                 raise KeyboardInterrupt
             ranks[-1].kill()
 
-    run = msgspec.structs.replace(RUN, recipe=msgspec.structs.replace(RECIPE, **recipe))
+    run = msgspec.structs.replace(RUN, recipe=msgspec.convert({**msgspec.to_builtins(RECIPE), **recipe}, Recipe))
     distribution = Distribution(shared=shared, devices=devices) if devices else None
     device, notes, ended = "", (), ""
     try:

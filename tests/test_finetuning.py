@@ -55,6 +55,7 @@ def test_resolution_arch_epochs_and_settings(trained: Path) -> None:
         epochs=7,
         settings=["recipe.learning_rate=0.5", "arch.norm_epsilon=1e-5", "seed=8", "data.options.samples=90"],
     )
+    assert run.name == "stripes-finetuned-as-B1-17-h16-m16-a2-2-9-h16-m16-a2-16"
     assert run.data == msgspec.structs.replace(SHAPES, image_size=16, options={"samples": 90})
     assert [stage.depth for stage in run.arch.stages] == [1, 2]
     assert (run.arch.patch_size, run.arch.norm_epsilon) == (4, 1e-5)
@@ -84,8 +85,12 @@ def test_an_imported_model_is_told_its_data(imported: Path, tmp_path: Path) -> N
     assert finetune_run(imported, recipe=recipe, settings=said).data == wanted
     with pytest.raises(ConfigError, match=r"an imported model, which says nothing of data: give --data FILE\.toml"):
         finetune_run(imported, recipe=recipe)
-    with pytest.raises(ConfigError, match="the key `num_classes` is missing at data"):
-        finetune_run(imported, recipe=recipe, data="shapes")
+    assert finetune_run(imported, recipe=recipe, data="shapes").data.num_classes == CARD.num_classes
+    for name in ("a", "b"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+    assert finetune_run(imported, recipe=recipe, data=f"folder:{tmp_path / 'photos'}").data.num_classes == 2
+    with pytest.raises(ConfigError, match=r"must name a folder of class folders, but .* is not there"):
+        finetune_run(imported, recipe=recipe, data="folder:nowhere")
     (tmp_path / "data.toml").write_text("num_classes = 4\n")
     with pytest.raises(ConfigError, match=r"must have the key `source`, by itself or in \[data\], but .*data\.toml has none"):
         finetune_run(imported, recipe=recipe, data=str(tmp_path / "data.toml"))
@@ -96,6 +101,7 @@ def test_an_imported_model_is_told_its_data(imported: Path, tmp_path: Path) -> N
     [
         ({"image_size": 10}, "`image_size` must divide by `patch_size`, but got image_size=10x10, patch_size=4"),
         ({"arch": "B1(5, h16, m16, a2)", "image_size": 16}, "the first stage must hold 17 tokens"),
+        ({"arch": "B1(5, h32, m16, a2)"}, r"none of the weights of B1\(5, h16, m16, a2\) fits B1\(5, h32, m16, a2\); give another --arch"),
         ({"arch": "vit-b17"}, "no arch 'vit-b17'"),
         ({"settings": ["recipe.epoch=3"]}, r"unknown key `epoch` \(did you mean 'epochs'\?\) at recipe in the run that fine-tunes"),
         ({"settings": ["epochs=3"]}, "unknown key `epochs`"),

@@ -61,7 +61,7 @@ def test_a_bad_setting_is_one_sentence(setting: str, sentence: str) -> None:
 
 
 def test_a_layout_needs_one_patch_size() -> None:
-    with pytest.raises(ConfigError, match=r"a layout needs one patch size .* at baseline"):
+    with pytest.raises(ConfigError, match=r"a layout needs one `patch_size` .* at baseline"):
         load_study("quickstart", ["space.patch_size=[2, 4]"])
 
 

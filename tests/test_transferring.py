@@ -10,6 +10,7 @@ from transfers import STUDY, ScriptedPool, summary_of
 
 from fvsearch import workers
 from fvsearch.errors import ConfigError, RunError, TrainingError
+from fvsearch.ledger import Ledger
 from fvsearch.pools import WorkerDied
 from fvsearch.transfer_study import TransferStudy
 from fvsearch.transferring import Transferring, is_transfer_folder, read_transfer, results, run_transfer
@@ -135,6 +136,8 @@ def test_another_study_or_backend_is_refused(run: Callable[..., Path]) -> None:
     with pytest.raises(ConfigError, match=r"was trained on jax, and numbers of torch do not compare with it; give --backend jax"):
         run(ScriptedPool(), settings=RunSettings(backend="torch"))
     assert is_transfer_folder(folder)
+    with pytest.raises(ConfigError, match="holds a transfer study, which searches nothing: `fvsearch report"):
+        Ledger.open(folder)
     with pytest.raises(ConfigError, match="must be the folder of a transfer study"):
         read_transfer(folder / "pretraining")
 
@@ -146,7 +149,7 @@ def test_what_the_archs_cost_is_measured_once_at_the_end(run: Callable[..., Path
     assert len(costs.pretraining.throughput) == len(costs.finetuning.memory) == 2
     (folder / "costs.json").unlink()
     monkeypatch.setattr("transfers.measured_of", raising(RunError("no room")))
-    with pytest.raises(RunError, match="the trainings stand, but their archs cannot be measured: no room"):
+    with pytest.raises(RunError, match="the trainings stand and the same command tries again, but their archs cannot be measured: no room"):
         run(ScriptedPool(), msgspec.structs.replace(STUDY, seeds=1))
 
 

@@ -53,7 +53,9 @@ def train(run_file: Path, out: Path | None, **settings: Any) -> None:
 @click.option("--image-size", type=click.IntRange(1), help="Pixels per image edge. [default: the model's]")
 @click.option("--recipe", metavar="RECIPE", help="A recipe's name or TOML file. [default: the run's]")
 @click.option("--epochs", type=click.IntRange(1), help="To train. [default: the recipe's]")
-@click.option("--data", metavar="DATA", help="A TOML file, or a source such as shapes. [default: the run's; an imported model needs it]")
+@click.option(
+    "--data", metavar="DATA", help="A TOML file, or a source such as folder:photos. [default: the run's; an imported model needs it]"
+)
 @click.option("--set", "settings", metavar="KEY=VALUE", multiple=True, help="Change the new run: recipe.learning_rate=0.001.")
 @training_options
 def finetune(
@@ -69,7 +71,8 @@ def finetune(
     """Train the model in DIR further, at another resolution, as another arch, by another recipe or on other data.
 
     DIR is what `fvsearch train` or `fvsearch import` left. Of its weights the new model takes what fits; positions are resized to its grid.
-    The new run is a folder of its own: the same command, or `fvsearch train` on it, goes on with it.
+    The new run is a folder of its own, named by the model's, ARCH and the image size: the same command, or `fvsearch train` on it, goes on
+    with it.
     """
     from fvsearch.finetuning import finetune_run
 
@@ -86,32 +89,44 @@ def finetune(
     show_default=True,
     help="test reads the test split once more: for a number to report, not to choose by.",
 )
-@click.option("--data", metavar="DATA", help="A TOML file, or a source such as shapes. [default: the run's; an imported model needs it]")
+@click.option(
+    "--data", metavar="DATA", help="A TOML file, or a source such as folder:photos. [default: the run's; an imported model needs it]"
+)
 @click.option("--set", "settings", metavar="KEY=VALUE", multiple=True, help="Change the data: data.options.samples=500.")
 @backend_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def evaluate(folder: Path, split: Any, data: str | None, settings: tuple[str, ...], backend: str | None, as_json: bool) -> None:
     """Evaluate the model in DIR: top-1, top-5, loss, each class, and which classes are taken for which."""
-    from fvsearch.data import check_source, prepare_source
+    from fvsearch.data import prepare_source
+    from fvsearch.errors import ConfigError
     from fvsearch.training.trained import chosen_data, read_trained
 
     trained = read_trained(folder)
     chosen = chosen_data(trained, data, settings)
-    check_source(chosen)
     set_backend(backend)
     from fvsearch.report.evaluation import evaluation_document, evaluation_table, write_confusion
     from fvsearch.training.evaluation import evaluate_model, keep_evaluation
 
     prepare_source(chosen, lambda activity: click.echo(activity, err=True))
     found = evaluate_model(trained, chosen, split)
-    written = [keep_evaluation(folder, found), *write_confusion(folder, found)]
     if as_json:
         echo_json(evaluation_document(found))
+    else:
+        print_renderable(evaluation_table(found))
+    try:
+        written = [keep_evaluation(folder, found), *write_confusion(folder, found)]
+    except ConfigError as error:
+        # Of a model that others may only read, what was found is printed all the same.
+        click.echo(f"not kept: {error}", err=True)
+        written = []
+    if as_json:
         return
-    print_renderable(evaluation_table(found))
+    for note in found.notes:
+        click.echo(f"note:   {note}")
     if split == "test":
         click.echo("note:   the test split was read again, as you asked; what is chosen by this number is no longer tested by it")
-    click.echo(f"kept:   {', '.join(map(str, written))}")
+    if written:
+        click.echo(f"kept:   {', '.join(map(str, written))}")
 
 
 def _train(

@@ -17,6 +17,11 @@ from fvsearch.cli.common import backend_option, set_backend
 @click.option("--image-size", metavar="N|HxW", help="Pixels of the images. [default: the file's, else a square]")
 @click.option("--activation", type=click.Choice(["gelu", "gelu_tanh", "relu"]), help="[default: the file's, else the library's]")
 @click.option("--norm-epsilon", type=float, help="Of the layer norms. [default: the file's, else the library's]")
+@click.option(
+    "--normalization",
+    type=click.Choice(["inception", "imagenet", "clip"]),
+    help="Of the source's images: inception is to [-1, 1]; DeiT's and DINO's are by imagenet's mean and deviation. [default: inception]",
+)
 @click.option("--force", is_flag=True, help="Overwrite a model that is in the folder.")
 @backend_option
 def import_(

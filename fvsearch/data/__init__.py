@@ -9,7 +9,16 @@ heavy.
 from fvsearch.data.arrays import ArrayPair, SearchSplits, Splits
 from fvsearch.data.images import Images
 from fvsearch.data.problems import problem_notes
-from fvsearch.data.sources import check_source, describe_source, load, load_search_splits, load_test, prepare_source
+from fvsearch.data.sources import (
+    check_source,
+    count_classes,
+    describe_source,
+    load,
+    load_search_splits,
+    load_test,
+    obstacle,
+    prepare_source,
+)
 
 __all__ = [
     "ArrayPair",
@@ -17,10 +26,12 @@ __all__ = [
     "SearchSplits",
     "Splits",
     "check_source",
+    "count_classes",
     "describe_source",
     "load",
     "load_search_splits",
     "load_test",
+    "obstacle",
     "prepare_source",
     "problem_notes",
 ]

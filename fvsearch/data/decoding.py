@@ -6,6 +6,7 @@ has them. An image that has the target's size already is thus taken whole, as is
 """
 
 import contextlib
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -76,7 +77,7 @@ def decode(encoded: Encoded, shape: tuple[int, int, int], crop: Callable[[int, i
 
 
 def open_image(encoded: Encoded) -> "Image":
-    """An image whose header is read, and not more: its format is known, and its size is within Pillow's limit.
+    """An image whose header is read, and not more: its format is known, and its size is one that Pillow takes.
 
     Raises:
         UnreadableError: It is not.
@@ -85,11 +86,6 @@ def open_image(encoded: Encoded) -> "Image":
 
     with _unreadable():
         image = Image.open(encoded)
-    # Pillow itself only warns up to twice its limit, and whether a warning is an error is the process's affair.
-    width, height = image.size
-    if Image.MAX_IMAGE_PIXELS is not None and width * height > Image.MAX_IMAGE_PIXELS:
-        image.close()
-        raise UnreadableError(_too_large())
     if image.mode == "F":
         image.close()
         raise UnreadableError("floating-point pixels")
@@ -140,10 +136,15 @@ def _unreadable() -> Iterator[None]:
     """Whatever Pillow raises is the image's fault: its formats raise what their parsers stumble over."""
     from PIL import Image, UnidentifiedImageError
 
+    # Of an image between its limit and twice it, Pillow warns, and reads it: cameras take such. Asked first, for each new filter has
+    # Python forget which warnings it has shown.
+    passed = ("ignore", None, Image.DecompressionBombWarning, None, 0)
+    if passed not in warnings.filters:
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
     try:
         yield
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-        raise UnreadableError(_too_large()) from None
+    except Image.DecompressionBombError:
+        raise UnreadableError(f"more than the {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels that Pillow takes") from None
     except UnidentifiedImageError:
         raise UnreadableError("not an image that Pillow knows") from None
     except OSError as error:
@@ -152,9 +153,3 @@ def _unreadable() -> Iterator[None]:
         raise
     except Exception as error:
         raise UnreadableError(f"{type(error).__name__}: {error}") from None
-
-
-def _too_large() -> str:
-    from PIL import Image
-
-    return f"more than Pillow's limit of {Image.MAX_IMAGE_PIXELS:,} pixels"

@@ -81,6 +81,15 @@ def check_folder(data: Data) -> None:
             )
 
 
+def count_folder_classes(data: Data) -> int:
+    """How many class folders there are.
+
+    Raises:
+        ConfigError: There is no such folder.
+    """
+    return len(_class_folders(next(iter(_roots(_path(data)).values()))))
+
+
 def read_folder(data: Data, tell: Tell = silent) -> StoredImages | dict[str, StoredImages]:
     """All images, or those of the folder's own splits; headers that have not been read yet are read.
 
@@ -113,7 +122,10 @@ def _options(data: Data) -> StoredOptions:
 
 
 def _path(data: Data) -> Path:
-    folder = Path(data.source.removeprefix("folder:")).expanduser()
+    named = data.source.removeprefix("folder:")
+    folder = Path(named).expanduser()
+    if not named:
+        raise ConfigError("the data source 'folder:' must name a folder of class folders; write folder:PATH, or folder:. for this one")
     if not folder.is_dir():
         what = "is no folder" if folder.exists() else "is not there"
         raise ConfigError(f"the data source {data.source!r} must name a folder of class folders, but {folder.absolute()} {what}")

@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 from fvsearch.data.arrays import ArrayPair, SearchSplits, Splits
 from fvsearch.data.digits import check_digits, read_digits
-from fvsearch.data.folder import check_folder, read_folder
+from fvsearch.data.folder import check_folder, count_folder_classes, read_folder
 from fvsearch.data.images import Images
 from fvsearch.data.indexes import Tell
 from fvsearch.data.problems import problem_notes
@@ -15,7 +16,7 @@ from fvsearch.data.splits import share_indices, split_indices
 from fvsearch.data.stored import StoredImages
 from fvsearch.data.tfds import check_tfds, read_tfds
 from fvsearch.data.tfrecord import check_tfrecord, read_tfrecord
-from fvsearch.data.user import check_function, read_function
+from fvsearch.data.user import check_function, has_module, read_function
 from fvsearch.errors import ConfigError
 from fvsearch.records import suggest
 from fvsearch.study import Data
@@ -26,12 +27,14 @@ Found = ArrayPair | StoredImages
 class _Source(NamedTuple):
     """A kind of source: `check` reads nothing, `read` gives all images, or splits by name.
 
-    What `prepare` does is slow the first time and kept; `read` does it too, but tells nobody.
+    What `prepare` does is slow the first time and kept; `read` does it too, but tells nobody. `classes` counts them, where that
+    takes no reading.
     """
 
     check: Callable[[Data], None]
     read: Callable[[Data], Found | Mapping[str, Found]]
     prepare: Callable[[Data, Tell], object] | None = None
+    classes: Callable[[Data], int] | None = None
 
 
 SOURCES = {"digits": _Source(check_digits, read_digits), "shapes": _Source(check_shapes, read_shapes)}
@@ -40,7 +43,7 @@ SYNTHETIC = {"shapes"}
 FUNCTION = _Source(check_function, read_function)
 
 STORED = {
-    "folder": _Source(check_folder, read_folder, read_folder),
+    "folder": _Source(check_folder, read_folder, read_folder, count_folder_classes),
     "tfds": _Source(check_tfds, read_tfds, read_tfds),
     "tfrecord": _Source(check_tfrecord, read_tfrecord, read_tfrecord),
 }
@@ -60,6 +63,35 @@ def check_source(data: Data) -> None:
         ConfigError: An unknown source, module or function, or a record that says other images than the source has.
     """
     _source(data).check(data)
+
+
+def obstacle(data: Data) -> str:
+    """Why the source cannot be read on this machine now, in a sentence; empty where it can, as far as can be told without reading it.
+
+    Raises:
+        ConfigError: It is none at all, or one of those that need nothing on disk and breaks a law.
+    """
+    source = _source(data)
+    try:
+        source.check(data)
+    except ConfigError as error:
+        if ":" not in data.source:
+            raise
+        return str(error)
+    return ""
+
+
+def count_classes(data: Data) -> int | None:
+    """How many classes the source has, where that is seen at once: of class folders. None is for the user to say.
+
+    Args:
+        data: Whose own `num_classes` does not matter.
+
+    Raises:
+        ConfigError: The source is none, or is not there.
+    """
+    count = _source(data).classes
+    return count(data) if count is not None else None
 
 
 def prepare_source(data: Data, tell: Tell) -> None:
@@ -128,9 +160,11 @@ def _source(data: Data) -> _Source:
     prefix, colon, _ = data.source.partition(":")
     if colon and prefix in STORED:
         return STORED[prefix]
-    if re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*", data.source):
+    near = suggest(prefix, STORED) if colon else suggest(data.source, SOURCES)
+    if re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*", data.source) and (not near or has_module(prefix)):
         return FUNCTION
-    near = suggest(prefix, [*SOURCES, *STORED]) if colon else suggest(data.source, SOURCES)
+    if not colon and Path(data.source).expanduser().is_dir():
+        near = f" (did you mean 'folder:{data.source}'?)"
     raise ConfigError(f"the data source must be {KINDS}, but got {data.source!r}{near}; {WAY_OUT}")
 
 

@@ -21,9 +21,6 @@ from fvsearch.study import Data
 
 SPLITS = ("train", "validation", "test")
 
-PREFIXES = ("folder", "tfds", "tfrecord")
-"""What stands before the colon of other sources: a module that is not there may be one of them, misspelt."""
-
 
 def check_function(data: Data) -> None:
     """The law that the function exists, told from the module's source: neither it nor its package is imported.
@@ -82,6 +79,15 @@ def _load(source: str) -> Callable[..., Any]:
     return function
 
 
+def has_module(name: str) -> bool:
+    """Whether Python finds a module or package of this name, the current directory included; it is not imported."""
+    try:
+        _find(name)
+    except ConfigError:
+        return False
+    return True
+
+
 def _find(module: str) -> ModuleSpec:
     """The module's spec; no package on the way to it is imported, for a user's package may import a backend.
 
@@ -96,7 +102,6 @@ def _find(module: str) -> ModuleSpec:
         spec = _spec(".".join(parts[: depth + 1]), path)
         if spec is None:
             known = [found.name for found in pkgutil.iter_modules(path if path is not None else [str(Path.cwd())])]
-            known += PREFIXES if not depth else ()
             within = f"the package {'.'.join(parts[:depth])!r}" if depth else f"Python's path or {Path.cwd()}"
             raise ConfigError(
                 f"the data source must name a module that Python finds, but there is no {parts[depth]!r} in {within}"

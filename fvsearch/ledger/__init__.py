@@ -22,6 +22,7 @@ from fvsearch.ledger.sameness import difference
 from fvsearch.meters.measured import Anchor
 from fvsearch.records import from_toml, to_toml
 from fvsearch.study import Study
+from fvsearch.transfer_study import is_transfer_folder
 
 if TYPE_CHECKING:
     import sqlalchemy
@@ -138,6 +139,11 @@ class Ledger:
         """
         kept = read_kept(folder)
         if not (folder / STUDY_FILE).exists() or not (kept or (folder / LEDGER_FILE).exists()):
+            if is_transfer_folder(folder):
+                raise ConfigError(
+                    f"{folder} holds a transfer study, which searches nothing: `fvsearch report {folder}` tells what it found, and each "
+                    "training below it is a run's folder"
+                )
             raise ConfigError(f"{folder} holds no study: `fvsearch run STUDY --out {folder}` makes one")
         return cls._connect(folder, from_toml(folder / STUDY_FILE, Study), Address.of_folder(kept) if kept else None, kept)
 

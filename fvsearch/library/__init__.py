@@ -1,6 +1,6 @@
 """Finds spaces, studies, recipes and archs by what a user types: a shipped name, a path, or, for an arch, a layout."""
 
-from fvsearch.library._archs import load_arch
+from fvsearch.library._archs import load_arch, resolved_arch
 from fvsearch.library._files import Kind, shipped
 from fvsearch.library._recipes import load_recipe, resolve_recipe
 from fvsearch.library._settings import apply_settings
@@ -17,5 +17,6 @@ __all__ = [
     "load_study",
     "load_transfer",
     "resolve_recipe",
+    "resolved_arch",
     "shipped",
 ]

@@ -40,7 +40,7 @@ def resolved_arch(value: Any, place: str, patch_size: Any, image_size: Any) -> A
     size = tuple(image_size) if isinstance(image_size, list) else image_size
     if is_layout(value) and not (isinstance(patch_size, int) and isinstance(size, int | tuple)):
         raise ConfigError(
-            f"a layout needs one patch size (of the space, or of a named baseline) and `data.image_size`, but got {value!r} at {place}"
+            f"a layout needs one `patch_size` (the space's in a search, else beside it) and `data.image_size`, but got {value!r} at {place}"
         )
     try:
         return to_builtins(load_arch(value, patch_size=patch_size or 16, image_size=size or 224))

@@ -61,6 +61,7 @@ def watch(study: Study, folder: Path) -> Iterator[Watcher]:
 def _plain(study: Study, shown: "Shown", console: "Console") -> Iterator[Watcher]:
     """A watcher that prints a line for what changes; a thread prints one where nothing has for a while, also while the search measures."""
     last, ended = _Heartbeat(), threading.Event()
+    last.beat(shown.activity)  # What is refused at once is refused with one sentence, and no line before it.
 
     def say(line: str) -> None:
         last.beat(shown.activity)

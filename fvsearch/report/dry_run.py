@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from fvsearch.calibrating.choose import NONE
 from fvsearch.calibrating.store import kept_for, load_calibration
 from fvsearch.costs import predict
-from fvsearch.data import check_source, describe_source
+from fvsearch.data import describe_source, obstacle
 from fvsearch.engines import check_engine
 from fvsearch.feasibility import Predictor, feasible_note, require_feasible
 from fvsearch.importing import open_source, starts_note
@@ -31,16 +31,15 @@ def dry_run_table(study: Study, calibration: str | None = None) -> "Table":
 
     Raises:
         EmptySpaceError: Nothing in the space meets the budget.
-        ConfigError: The engine cannot serve the study, there is no such data source, or the folder that its warm start names holds no
-            study.
+        ConfigError: The engine cannot serve the study, there is no such kind of data source, or the folder that its warm start names
+            holds no study.
     """
     from rich.table import Table
     from rich.text import Text
 
     check_engine(study)
-    if ":" not in study.data.source:
-        # A function of the user's need not be there yet.
-        check_source(study.data)
+    # Images, or a function of the user's, need not be there yet; that they are not is told.
+    missing = obstacle(study.data)
     predictor = Predictor.unmeasured(study)
     require_feasible(study, predictor)
     size = study.data.image_shape[:2]
@@ -62,6 +61,8 @@ def dry_run_table(study: Study, calibration: str | None = None) -> "Table":
     for note in _starts(study, predictor):
         table.add_row("", note)
     table.add_row("data", f"{describe_source(study.data)}: {study.data.num_classes} classes, {size[0]}x{size[1]}x{study.data.channels}")
+    if missing:
+        table.add_row("", Text(f"not ready: {missing}"))
     table.add_row("predictions", Text(_predictions(study, calibration)))
     table.add_row("work", _work(study, predictor))
     return table

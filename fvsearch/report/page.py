@@ -212,8 +212,7 @@ def _facts(summary: Summary) -> list[tuple[str, str]]:
         "Repeats": words.plural(facts.repeats, "training") + " per architecture",
         "Data": f"{describe_source(data)}, {height}x{width}x{channels}, {data.num_classes} classes; "
         f"{words.percent(data.validation, 0)} validates",
-        "Recipe": f"{words.plural(recipe.epochs, 'epoch')}, batch {recipe.batch_size}"
-        f"{f' in {recipe.accumulate} parts' if recipe.accumulate > 1 else ''}, learning rate {recipe.learning_rate:g}",
+        "Recipe": words.recipe(recipe),
         "Baseline on this device": ", ".join(f"{words.NAMES[k]} {words.objective(k, v)}" for k, v in facts.anchor.items()),
         "Predictions": facts.predictions,
         "Backend": ", ".join(facts.backends),

@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 
 from fvsearch.arch import Arch
 from fvsearch.costs import predict
-from fvsearch.data import describe_source
+from fvsearch.data import describe_source, obstacle
 from fvsearch.errors import ConfigError
 from fvsearch.files import write_atomically
 from fvsearch.report import words
@@ -123,7 +123,11 @@ def transfer_table(transferred: Transferred) -> "RenderableType":
 
 
 def plan_table(study: TransferStudy) -> "RenderableType":
-    """What a transfer study would train: archs, phases, trainings, and what a step costs by formula."""
+    """What a transfer study would train: archs, phases, trainings, and what a step costs by formula.
+
+    Raises:
+        ConfigError: There is no such kind of data source.
+    """
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text
@@ -144,7 +148,9 @@ def plan_table(study: TransferStudy) -> "RenderableType":
             str(phase.recipe.batch_size),
             *(_predicted(arch, phase) for arch in study.archs.values()),
         )
-    return Group(table, Text(f"{words.plural(study.num_runs, 'training')} in all; nothing was trained.", style="dim"))
+    missing = dict.fromkeys(obstacle(phase.data) for phase in (study.pretraining, study.finetuning))
+    notes = [f"{words.plural(study.num_runs, 'training')} in all; nothing was trained.", *(f"Not ready: {one}." for one in missing if one)]
+    return Group(table, Text("\n".join(notes), style="dim"))
 
 
 def _predicted(arch: Arch, phase: Training) -> str:

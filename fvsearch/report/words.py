@@ -1,5 +1,6 @@
 """How a study reads: names of things, costs with their ratio, and the sentence that says what was found."""
 
+from fvsearch.recipe import Recipe
 from fvsearch.report.intervals import Estimate
 from fvsearch.report.numbers import Quantity, Row, Summary
 from fvsearch.study import LEARNED
@@ -19,6 +20,31 @@ NAMES = {
 
 NONE = "\N{EN DASH}"
 """Where there is no number."""
+
+
+def recipe(recipe: Recipe) -> str:
+    """`15 epochs, batch 64 in 2 parts, adamw, learning rate 0.01; images: crop 0.05 to 1, flip`."""
+    parts = f" in {recipe.accumulate} parts" if recipe.accumulate > 1 else ""
+    said = [
+        plural(recipe.epochs, "epoch"),
+        f"batch {recipe.batch_size}{parts}",
+        recipe.optimizer,
+        f"learning rate {recipe.learning_rate:g}",
+    ]
+    said += [
+        f"{name.replace('_', ' ')} {value:g}"
+        for name in ("weight_decay", "clip_norm", "label_smoothing", "ema", "dropout", "stochastic_depth")
+        if (value := getattr(recipe, name))
+    ]
+    augmentation = recipe.augmentation
+    done = ["crop {:g} to {:g}".format(*augmentation.crop)] if augmentation.crop else []
+    done += [
+        f"{name.replace('_', ' ')} {value:g}"
+        for name in ("grayscale", "color_jitter", "mixup", "cutmix")
+        if (value := getattr(augmentation, name))
+    ]
+    done += ["flip"] if augmentation.flip else []
+    return ", ".join(said) + (f"; images: {', '.join(done)}" if done else "")
 
 
 def percent(share: float, digits: int = 1) -> str:

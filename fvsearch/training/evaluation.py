@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from fvsearch.data import ArrayPair, Images, check_source
+from fvsearch.data import ArrayPair, Images, check_source, problem_notes
 from fvsearch.errors import ConfigError
 from fvsearch.files import write_atomically
 from fvsearch.records import Record
@@ -54,6 +54,7 @@ class Evaluation(Record, frozen=True, kw_only=True):
         classes: Each class, by label.
         confusion: Row i, column j: images of class i that are taken for class j.
         backend: That the model ran on.
+        notes: Which images could not be read.
     """
 
     split: Split
@@ -65,6 +66,7 @@ class Evaluation(Record, frozen=True, kw_only=True):
     classes: tuple[ClassScore, ...]
     confusion: tuple[tuple[int, ...], ...]
     backend: str
+    notes: tuple[str, ...] = ()
 
 
 def evaluate_model(trained: Trained, data: Data, split: Split) -> Evaluation:
@@ -92,7 +94,8 @@ def evaluate_model(trained: Trained, data: Data, split: Split) -> Evaluation:
     set_up_device()
     _, model = read_model(trained.folder)
     limit = trained.run.recipe.step_batch_size if trained.run else BATCH_SIZE
-    return score(_logits(model, images, limit), images.labels, data, split, keras.backend.backend())
+    found = score(_logits(model, images, limit), images.labels, data, split, keras.backend.backend())
+    return msgspec.structs.replace(found, notes=tuple(problem_notes([images])))
 
 
 def score(logits: "NDArray[np.floating]", labels: "NDArray[np.int32]", data: Data, split: Split, backend: str) -> Evaluation:

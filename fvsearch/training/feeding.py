@@ -72,13 +72,14 @@ class MadeAhead:
     """One stream of batches through all epochs: while one epoch is scored, the first batches of the next are made.
 
     Args:
+        model: That is trained.
         batches: Of the training.
         stream: Of them, from the first epoch on.
         pace: Takes the time.
     """
 
-    def __init__(self, batches: TrainingBatches, stream: Stream, pace: Pace) -> None:
-        self._steps, self._stream, self._pace = batches.steps, stream, pace
+    def __init__(self, model: keras.Model, batches: TrainingBatches, stream: Stream, pace: Pace) -> None:
+        self._model, self._steps, self._stream, self._pace = model, batches.steps, stream, pace
         self.callbacks: list[keras.callbacks.Callback] = [pace]
         pace.follow(stream)
 
@@ -96,7 +97,7 @@ class MadeAhead:
         """Of `fit`, for the epoch."""
         assert self._stream.taken % self._steps == 0, "the epoch before was taken whole"
         self._pace.begin_epoch()
-        return {"x": for_keras(self._stream.take(self._steps)), "steps_per_epoch": self._steps}
+        return {"x": for_keras(self._stream.take(self._steps), self._model), "steps_per_epoch": self._steps}
 
 
 @contextlib.contextmanager
@@ -120,7 +121,7 @@ def feeding(model: keras.Model, train: Split, recipe: Recipe, seed: int, epochs:
         with Stream(batches, range(batches.steps), size) as stream:
             pace.measure_alone(stream.take(batches.steps))
     with Stream(batches, range(epochs.start * batches.steps, epochs.stop * batches.steps), size) as stream:
-        yield MadeAhead(batches, stream, pace)
+        yield MadeAhead(model, batches, stream, pace)
 
 
 @contextlib.contextmanager
@@ -139,7 +140,7 @@ def scoring(model: keras.Model, split: Split, limit: int, devices: int = 1) -> I
         return
     batches = EvaluationBatches(split, size)
     with Stream(batches, range(batches.steps), batch_bytes(model, size)) as stream:
-        yield {"x": for_keras(stream.take(batches.steps)), "steps": batches.steps}
+        yield {"x": for_keras(stream.take(batches.steps), model), "steps": batches.steps}
 
 
 def as_validation(scored: Arguments) -> Arguments:

@@ -15,6 +15,9 @@ from fvsearch.training.segment import Segment
 
 STATE_FILES = ("metrics.jsonl", "checkpoint.npz", "best.npz", "result.json", "transfer.json")
 
+KEPT_FILES = ("metrics.jsonl", "checkpoint.npz", "model.keras")
+"""Of which a training has one, once it has trained an epoch."""
+
 
 class Identity(Record, frozen=True, kw_only=True):
     """A training: what it trains, and on which backend.
@@ -54,7 +57,8 @@ def read_identity(folder: Path) -> Identity | None:
 def claim_folder(folder: Path, wanted: Identity) -> list[str]:
     """Make a folder a training's, or find that it is; what else should be known, as notes.
 
-    A training on another backend is begun anew: its numbers do not go on from here. One whose model is written is not.
+    A training on another backend is begun anew: its numbers do not go on from here. One whose model is written is not. Of a training
+    that ended before its first epoch, on a mistake in its data say, there is nothing to keep.
 
     Raises:
         ConfigError: The folder holds the training of another arch, data, recipe, seed or start, or one that has ended on another backend.
@@ -64,7 +68,7 @@ def claim_folder(folder: Path, wanted: Identity) -> list[str]:
     found = read_identity(folder)
     if found == wanted:
         return notes
-    if found is not None:
+    if found is not None and any(_holds(folder / name) for name in KEPT_FILES):
         place, there, here = _difference(msgspec.to_builtins(found), msgspec.to_builtins(wanted))
         if place == "start":
             raise ConfigError(
@@ -86,6 +90,10 @@ def claim_folder(folder: Path, wanted: Identity) -> list[str]:
         path.with_name(name).unlink(missing_ok=True)
     write_atomically(path, msgspec.json.encode(wanted))
     return notes
+
+
+def _holds(path: Path) -> bool:
+    return path.exists() and path.stat().st_size > 0
 
 
 def _weights(start: str) -> str:

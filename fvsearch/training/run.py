@@ -10,7 +10,7 @@ from fvsearch.arch import Arch
 from fvsearch.data import check_source
 from fvsearch.errors import ConfigError, RunError, TrainingError
 from fvsearch.files import locked_folder
-from fvsearch.library import resolve_recipe
+from fvsearch.library import resolve_recipe, resolved_arch
 from fvsearch.recipe import Recipe
 from fvsearch.records import Record, from_builtins, read_toml, require_at_least
 from fvsearch.study import Data, require_patches
@@ -59,13 +59,19 @@ class Run(Record, frozen=True, kw_only=True):
 
 
 def load_run(path: Path) -> Run:
-    """The run that a TOML file holds; its recipe may be named, or have a named one as `base`.
+    """The run that a TOML file holds.
+
+    Its recipe may be named, or have a named one as `base`; its arch may be a name, or a layout with `patch_size` beside it.
 
     Raises:
-        ConfigError: The file cannot be read, names a recipe that there is not, or breaks a law.
+        ConfigError: The file cannot be read, names a recipe or an arch that there is not, or breaks a law.
     """
     content = read_toml(path)
     resolve_recipe(content, path)
+    if isinstance(content.get("arch"), str):
+        data = content.get("data")
+        image_size = data.get("image_size") if isinstance(data, dict) else None
+        content["arch"] = resolved_arch(content["arch"], f"arch in {path}", content.pop("patch_size", None), image_size)
     return from_builtins(content, Run, source=str(path))
 
 

@@ -70,22 +70,34 @@ def num_threads() -> int:
     return min(num_cores(), int(share)) if share.isdecimal() and int(share) else num_cores()
 
 
-def for_keras(batches: Iterator[Batch]) -> Any:
-    """Batches as Keras's `fit` and `evaluate` take them; it goes through them once, the first aside.
+def for_keras(batches: Iterator[Batch], model: keras.Model) -> Any:
+    """Batches as the model's `fit` and `evaluate` take them; they go through them once, the first aside.
 
     Keras takes a grain dataset too, and reads its first two batches twice. On TensorFlow it makes batches of a generator ahead once more,
     so that nobody could tell how long a step waited: there it is given a dataset.
     """
-    return AS[keras.backend.backend()](batches)
+    return AS[keras.backend.backend()](batches, model)
 
 
-def _dataset(batches: Iterator[Batch]) -> Any:
-    """A tf.data.Dataset, which may be begun a second time after its first batch: Keras looks at that where a model is not built."""
+def _iterator(batches: Iterator[Batch], model: keras.Model) -> Iterator[Batch]:
+    return batches
+
+
+def _dataset(batches: Iterator[Batch], model: keras.Model) -> Any:
+    """A tf.data.Dataset, which may be begun a second time after its first batch: Keras looks at that where a model is not built.
+
+    Of a model on several devices it always does, and its look draws batches ahead that would be gone: it is shown the first alone.
+    """
     import tensorflow as tf
 
     first = next(batches)
     signature = tuple(tf.TensorSpec((None, *array.shape[1:]), array.dtype) for array in first)
-    return tf.data.Dataset.from_generator(lambda: itertools.chain([first], batches), output_signature=signature)
+    looks = [iter([first])] if model.distribute_strategy.num_replicas_in_sync > 1 else []
+
+    def begin() -> Iterator[Batch]:
+        return looks.pop() if looks else itertools.chain([first], batches)
+
+    return tf.data.Dataset.from_generator(begin, output_signature=signature)
 
 
-AS: dict[str, Callable[[Iterator[Batch]], Any]] = {"jax": iter, "torch": iter, "tensorflow": _dataset}
+AS: dict[str, Callable[[Iterator[Batch], keras.Model], Any]] = {"jax": _iterator, "torch": _iterator, "tensorflow": _dataset}

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from fvsearch.data import count_classes
 from fvsearch.errors import ConfigError
 from fvsearch.library import apply_settings
 from fvsearch.records import Record, from_builtins, from_toml, read_toml, to_builtins
@@ -78,7 +79,7 @@ def data_table(trained: Trained, source: str | None) -> dict[str, Any]:
 
 
 def make_data(trained: Trained, table: dict[str, Any]) -> Data:
-    """The Data record of a table.
+    """The Data record of a table; classes that it does not say are the class folders', or the model's.
 
     Raises:
         ConfigError: It says no source, or breaks a law.
@@ -86,9 +87,14 @@ def make_data(trained: Trained, table: dict[str, Any]) -> Data:
     if "source" not in table:
         raise ConfigError(
             f"{trained.folder} holds an imported model, which says nothing of data: give --data FILE.toml, or --data SOURCE such as "
-            "shapes with --set data.num_classes=N"
+            "folder:photos"
         )
-    return from_builtins({"data": table}, _OfData, source=f"the data for {trained.folder}").data
+    data = from_builtins(
+        {"data": {"num_classes": trained.card.num_classes, **table}}, _OfData, source=f"the data for {trained.folder}"
+    ).data
+    if "num_classes" in table or (count := count_classes(data)) is None:
+        return data
+    return from_builtins({"data": {**table, "num_classes": count}}, _OfData, source=f"the data for {trained.folder}").data
 
 
 def chosen_data(trained: Trained, source: str | None, settings: Sequence[str] = ()) -> Data:
@@ -104,7 +110,6 @@ def chosen_data(trained: Trained, source: str | None, settings: Sequence[str] = 
     """
     content: dict[str, Any] = {"data": data_table(trained, source)}
     apply_settings(content, settings)
-    content["data"].setdefault("num_classes", trained.card.num_classes)
     data = make_data(trained, content.pop("data"))
     if content:
         raise ConfigError(f"a setting of an evaluation must be of `data`, but got {', '.join(content)}")

@@ -37,7 +37,7 @@ UNLIKE = {
     r"\.mlp\.(fc1_g|fc1_x|w12|w3)\.": "gated MLP",
 }
 
-USUAL = Told(activation="gelu", norm_epsilon=1e-6)
+USUAL = Told(activation="gelu", norm_epsilon=1e-6, normalization="inception")
 
 
 def read_timm(name: str, state: Mapping[str, Any], said: Told, told: Told | None = None) -> Foreign:
@@ -83,7 +83,11 @@ def read_timm(name: str, state: Mapping[str, Any], said: Told, told: Told | None
     assumed: tuple[str, ...] = (
         () if said.image_size or told.image_size else (f"images of {image_size[0]}x{image_size[1]}, a square (--image-size)",)
     )
-    assumed += () if told.num_heads else ("the class token's state goes to the head, for a state dict does not tell",)
+    assumed += (
+        ()
+        if told.num_heads
+        else ("the head reads the class token, for a state dict does not tell: with timm's global_pool='avg' the logits would be others",)
+    )
     return Foreign("timm", sizes, image_size, weights, told, USUAL, assumed, notes)
 
 

@@ -81,7 +81,13 @@ def _to_timm(card: ModelCard, model: "keras.Model", draft: Path, path: Path) -> 
     except ModuleNotFoundError as error:
         raise MissingBackendError(f'.safetensors need safetensors ({error}); `pip install "fvsearch[import]"` installs it') from None
     (stage,) = arch.stages
-    told = Told(num_heads=stage.num_heads, image_size=card.image_size, activation=arch.activation, norm_epsilon=arch.norm_epsilon)
+    told = Told(
+        num_heads=stage.num_heads,
+        image_size=card.image_size,
+        activation=arch.activation,
+        norm_epsilon=arch.norm_epsilon,
+        normalization="inception",
+    )
     save_file(timm_state(weights), draft, metadata={"format": "pt", "fvsearch": told_text(told)})
     ratio = stage.mlp_dim / stage.width
     arguments: dict[str, Any] = {

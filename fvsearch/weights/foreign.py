@@ -1,15 +1,25 @@
 """Weights from outside, as a reader of a format hands them on, and what the user says of them that no shape tells."""
 
 import math
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import msgspec
+import numpy as np
 
 from fvsearch.arch import FAMILY, Activation, Arch, Stage
 from fvsearch.errors import ConfigError
 from fvsearch.layout import DEFAULT_HEAD_DIM
 from fvsearch.records import Record, require_at_least
 from fvsearch.weights.plain import Floats, Sizes
+
+Normalization = Literal["inception", "imagenet", "clip"]
+
+NORMALIZATIONS: dict[Normalization, tuple[tuple[float, ...], tuple[float, ...]]] = {
+    "inception": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "clip": ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)),
+}
+"""Mean and standard deviation of red, green and blue in [0, 1], as timm has them; inception's are images in [-1, 1], which ours are."""
 
 
 class Told(Record, frozen=True, kw_only=True):
@@ -19,12 +29,14 @@ class Told(Record, frozen=True, kw_only=True):
         num_heads: Of every block.
         image_size: (height, width) of the images, in pixels.
         activation, norm_epsilon: As an arch has them.
+        normalization: By what the images were normalised, a key of NORMALIZATIONS.
     """
 
     num_heads: int | None = None
     image_size: tuple[int, int] | None = None
     activation: Activation | None = None
     norm_epsilon: float | None = None
+    normalization: Normalization | None = None
 
     def __post_init__(self) -> None:
         require_at_least(1, self, "num_heads")
@@ -109,6 +121,28 @@ def settle_arch(found: Foreign, said: Told) -> tuple[Arch, tuple[str, ...]]:
             assumed.append(f"{name} {known[name]}, {why} (--{name.replace('_', '-')})")
     stage = Stage(depth=sizes.depth, width=sizes.width, mlp_dim=sizes.mlp_dim, num_heads=known.pop("num_heads"))
     return Arch(patch_size=sizes.patch_size, stages=(stage,), **known), tuple(assumed)
+
+
+def on_our_images(found: Foreign, said: Told) -> Foreign:
+    """A ViT that takes images in [-1, 1] as ours are: by what else the source's are normalised, the patches' weights make up for.
+
+    Raises:
+        ConfigError: The images have no three colours to be normalised each by itself.
+    """
+    name = said.normalization or found.told.normalization
+    if name is None and found.usual.normalization is not None and found.sizes.channels == 3:
+        return found._replace(assumed=(*found.assumed, "images that were scaled to [-1, 1] (--normalization)"))
+    if name in (None, "inception"):
+        return found
+    if found.sizes.channels != 3:
+        raise ConfigError(f"`normalization` is of images with 3 channels, but got {name!r} for {found.sizes.channels}; leave it out")
+    mean, std = (np.array(values, np.float64) for values in NORMALIZATIONS[name])
+    kernel, bias = found.weights["patches/kernel"].astype(np.float64), found.weights["patches/bias"]  # (patch, patch, 3, width), (width,)
+    # Ours is 2 x - 1 where theirs is (x - mean) / std.
+    shift = np.einsum("hwcd,c->d", kernel, (0.5 - mean) / std)
+    made_up = {"patches/kernel": (kernel / (2 * std)[:, None]).astype(np.float32), "patches/bias": (bias + shift).astype(np.float32)}
+    note = f"the source's images are normalised ({name}), and ours are in [-1, 1]: the patches' weights make up for it"
+    return found._replace(weights={**found.weights, **made_up}, notes=(*found.notes, note))
 
 
 def _usual(name: str, found: Foreign) -> tuple[Any, str]:

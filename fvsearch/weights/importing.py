@@ -12,7 +12,7 @@ from fvsearch.files import locked_folder
 from fvsearch.weights._augreg import read_augreg
 from fvsearch.weights._timm import read_timm
 from fvsearch.weights.card import MODEL_FILE, ModelCard, write_model
-from fvsearch.weights.foreign import Foreign, Told, read_told, settle_arch
+from fvsearch.weights.foreign import Foreign, Told, on_our_images, read_told, settle_arch
 from fvsearch.weights.plain import Floats
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def import_model(source: Path, folder: Path, said: Told | None = None, *, classe
     if not overwrite and (folder / MODEL_FILE).exists():
         raise ConfigError(f"{folder} must be a new folder, but it has a {MODEL_FILE}; --force overwrites it, -o names another")
     said = said or Told()
-    found = read_source(source, said)
+    found = on_our_images(read_source(source, said), said)
     arch, assumed = settle_arch(found, said)
     num_classes, notes = found.sizes.num_classes, found.notes
     if not num_classes:

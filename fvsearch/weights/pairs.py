@@ -14,10 +14,12 @@
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-
-import keras
+from typing import TYPE_CHECKING
 
 from fvsearch.errors import ConfigError
+
+if TYPE_CHECKING:
+    import keras
 
 ATTENTION = re.compile(r"stage(\d+)_block(\d+)_attention")
 PROJECTION = re.compile(r"stage\d+_projection")
@@ -27,7 +29,7 @@ Place = tuple[int, int]
 """(stage, block) of a block."""
 
 
-def pair_layers(source: keras.Model, target: keras.Model) -> list[tuple[keras.layers.Layer, keras.layers.Layer | None]]:
+def pair_layers(source: "keras.Model", target: "keras.Model") -> "list[tuple[keras.layers.Layer, keras.layers.Layer | None]]":
     """Each layer of the target that has weights, in its order, and the source's layer for it, if there is one.
 
     Raises:
@@ -61,7 +63,7 @@ def _places(depths: Sequence[int]) -> Iterator[Place]:
     return ((stage, block) for stage, depth in enumerate(depths) for block in range(depth))
 
 
-def _depths(model: keras.Model) -> list[int]:
+def _depths(model: "keras.Model") -> list[int]:
     """The depth of each stage of a model."""
     depths = Counter(int(match[1]) for layer in model.layers if (match := ATTENTION.fullmatch(layer.name)))
     if not depths:
@@ -71,7 +73,7 @@ def _depths(model: keras.Model) -> list[int]:
     return [depths[stage] for stage in range(max(depths) + 1)]
 
 
-def _pair_projections(source: keras.Model, target: keras.Model) -> dict[str, str]:
+def _pair_projections(source: "keras.Model", target: "keras.Model") -> dict[str, str]:
     """By the name of a target's projection, that of the source's."""
     pairs, taken = {}, set[str]()
     candidates = [layer for layer in source.layers if PROJECTION.fullmatch(layer.name)]

@@ -98,7 +98,7 @@ def test_a_run_is_fine_tuned_as_a_funnel_at_a_higher_resolution_and_evaluated(tm
     assert tuned.returncode == 0, tuned.stderr
     assert "note:       weights from runs/stripes: " in tuned.stdout
     assert "positions resized from 2x2 to 4x4" in tuned.stdout
-    folder = tmp_path / "runs" / "stripes-finetuned"
+    folder = tmp_path / "runs" / "stripes-finetuned-as-B1-17-h16-m16-a2-1-9-h16-m16-a2-16"
     kept = from_toml(folder / "run.toml", Run)
     assert (kept.start, kept.keep, kept.data.image_size, len(kept.arch.stages)) == ("runs/stripes", "best", 16, 2)
     evaluated = CliRunner().invoke(cli, ["evaluate", str(folder), "--split", "test"])

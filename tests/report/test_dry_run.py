@@ -64,6 +64,10 @@ def test_a_mistake_in_a_source_that_ships_is_refused_and_a_function_may_be_writt
     with pytest.raises(ConfigError, match="unknown key `sample`"):
         shown(sourced("shapes", sample=40))
     assert "later:images" in shown(sourced("later:images"))
+    assert "not ready: the data source must name a module" in shown(sourced("later:images"))
+    assert "not ready: the data source 'folder:later' must name a folder" in shown(sourced("folder:later"))
+    with pytest.raises(ConfigError, match="did you mean 'folder'"):
+        shown(sourced("foldr:later"))
 
 
 @pytest.mark.parametrize(("trials", "told"), [(7, True), (8, False)])

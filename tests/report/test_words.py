@@ -6,6 +6,8 @@ import msgspec
 import pytest
 from ledgers import EVERY_STATE, STUDY, TRIALS, Trial, empty, fill, record
 
+from fvsearch.augmentation import Augmentation
+from fvsearch.recipe import Recipe
 from fvsearch.report import words
 from fvsearch.report.numbers import Quantity, Summary, summarise
 
@@ -66,6 +68,13 @@ def test_what_broke_a_budget_is_said_where_no_reason_is_on_record(summary: Summa
     # The quiet pass leaves no reason: 1 - 1900 / 2000.
     assert words.why(summary.row(8)) == "throughput 5.0% short of its limit"
     assert words.why(summary.row(3)) == ""
+
+
+def test_a_recipe_is_said_with_what_it_does_to_images() -> None:
+    recipe = Recipe(epochs=1, accumulate=4, weight_decay=0.0, ema=0.99)
+    assert words.recipe(recipe) == "1 epoch, batch 64 in 4 parts, adamw, learning rate 0.001, ema 0.99"
+    recipe = Recipe(epochs=9, optimizer="sgd", augmentation=Augmentation(crop=(0.05, 1.0), color_jitter=0.4, flip=True))
+    assert words.recipe(recipe).endswith("sgd, learning rate 0.001, weight decay 0.05; images: crop 0.05 to 1, color jitter 0.4, flip")
 
 
 def test_costs_are_said_of_a_batch_a_phase_and_a_type(summary: Summary) -> None:

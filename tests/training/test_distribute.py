@@ -39,6 +39,9 @@ MASKS = {"jax": 0.02, "tensorflow": 0.0, "torch": 0.0}[BACKEND]
 NOISE = {"loss": 2e-5, "train_loss": 2e-5}
 """Of float32 sums in another order, after three epochs (5e-7 was seen); accuracies may differ by an image on the edge."""
 
+AHEAD = {"interrupt": 1, "augmentation": {"flip": True}}
+"""An epoch of batches that are made ahead, one by one; without augmentation digits are handed over whole."""
+
 Came = dict[str, Any]
 
 
@@ -78,7 +81,7 @@ def one(folder: Path) -> Came:
 def several(one: Came, folder: Path) -> list[Came]:
     """What came of the jobs on several devices: the whole training, the second epoch of the one in hand, and by layers on JAX."""
     data: dict[str, Any] = {"devices": DEVICES, "dropout": MASKS}
-    jobs = [{"folder": "whole", **data}, {"folder": "handed over", "interrupt": 2, **data}]
+    jobs = [{"folder": "whole", **data}, {"folder": "handed over", "interrupt": 2, **data}, {"folder": "ahead", **AHEAD, **data}]
     if BACKEND == "jax":
         jobs.append({"folder": "layers", "shared": "model", "devices": 2, "dropout": MASKS, "interrupt": 1})
     output, said = (process := start(*jobs, folder=folder)).communicate(timeout=220)
@@ -93,6 +96,12 @@ def test_several_devices_train_as_one_does(one: Came, several: list[Came]) -> No
     assert one["curve"][-1]["train_loss"] < one["curve"][0]["train_loss"] - 0.5, "it learned"
     assert (one["device"], whole["device"]) == ("cpu", f"{DEVICES} x cpu")
     assert whole["files"] == one["files"]
+
+
+@pytest.mark.slow
+def test_batches_that_are_made_ahead_are_each_trained_on_once(several: list[Came], folder: Path) -> None:
+    alone = train(str(folder / "ahead alone"), dropout=MASKS, **AHEAD)
+    require_same_curve([{**alone["curve"][0], "waited": 0.0}], [{**several[2]["curve"][0], "waited": 0.0}])
 
 
 @pytest.mark.slow
@@ -111,7 +120,7 @@ def test_no_process_is_left(several: list[Came]) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(BACKEND != "jax", reason="of JAX")
 def test_devices_that_share_layers_train_as_one_does(one: Came, several: list[Came]) -> None:
-    require_same_curve(one["curve"][:1], several[2]["curve"])
+    require_same_curve(one["curve"][:1], several[3]["curve"])
 
 
 @pytest.mark.skipif(BACKEND != "jax", reason="of JAX")

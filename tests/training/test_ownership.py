@@ -56,6 +56,14 @@ def test_on_another_backend_the_training_is_begun_anew(claimed: Path) -> None:
     assert claim(claimed, "torch") == []
 
 
+def test_a_training_that_trained_nothing_makes_way_for_another(claimed: Path) -> None:
+    (claimed / "metrics.jsonl").write_text("")
+    assert claim(claimed, "jax", seed=6) == []
+    (claimed / "metrics.jsonl").write_text("of the other")
+    with pytest.raises(ConfigError, match="`seed` is 6 there and 5 here"):
+        claim(claimed, "jax")
+
+
 def test_state_without_an_owner_is_nobodys(claimed: Path) -> None:
     (claimed / "training.json").write_text("{")
     assert claim(claimed, "jax") == []

@@ -67,6 +67,17 @@ def test_a_run_may_name_its_recipe_and_is_written_with_all_of_it(tmp_path: Path)
         load_run(path)
 
 
+def test_a_run_may_give_a_layout(tmp_path: Path) -> None:
+    path = tmp_path / "run.toml"
+    resolved = to_toml(RUN)
+    rest = resolved.replace(resolved[resolved.index("[arch]") : resolved.index("[data]")], "")
+    path.write_text('arch = "B1(5, h16, m16, a2)"\npatch_size = 4\n' + rest)
+    assert load_run(path) == RUN
+    path.write_text('arch = "B1(5, h16, m16, a2)"\n' + rest)
+    with pytest.raises(ConfigError, match=r"a layout needs one `patch_size` .* at arch in .*run\.toml"):
+        load_run(path)
+
+
 def test_the_model_on_disk_holds_the_average_by_which_it_was_judged(tmp_path: Path) -> None:
     run = msgspec.structs.replace(RUN, recipe=msgspec.structs.replace(RECIPE, epochs=2, ema=0.9, label_smoothing=0.2))
     summary = train_run(run, tmp_path)

@@ -49,12 +49,26 @@ def test_what_no_shape_tells_is_said(tmp_path):
     found = import_model(path, tmp_path / "ours")
     assert found.assumed == (
         "images of 32x32, a square (--image-size)",
-        "the class token's state goes to the head, for a state dict does not tell",
+        "the head reads the class token, for a state dict does not tell: with timm's global_pool='avg' the logits would be others",
+        "images that were scaled to [-1, 1] (--normalization)",
         "num_heads 1, width / 64 (--num-heads)",
         "activation gelu, as timm's ViTs have it (--activation)",
         "norm_epsilon 1e-06, as timm's ViTs have it (--norm-epsilon)",
     )
     assert found.card.evidence["assumed"] == list(found.assumed)
+
+
+def test_a_sources_normalisation_is_made_up_for(tmp_path):
+    theirs = vits.timm_vit(SQUARE)
+    found = import_model(save(theirs, tmp_path / "vit.pth"), tmp_path / "ours", Told(normalization="imagenet"))
+    assert "the patches' weights make up for it" in found.notes[-1] and not any("--normalization" in line for line in found.assumed)
+    pictures = np.random.default_rng(0).random((3, *SQUARE["image"], 3), np.float32)
+    normalised = (pictures - np.float32(timm.data.IMAGENET_DEFAULT_MEAN)) / np.float32(timm.data.IMAGENET_DEFAULT_STD)
+    ours = read_model(tmp_path / "ours")[1].predict_on_batch(2 * pictures - 1)
+    np.testing.assert_allclose(ours, vits.timm_logits(theirs, normalised), rtol=0, atol=1e-4)
+    grey = save(vits.timm_vit(vits.SIZES["oblong"]), tmp_path / "grey.pth")
+    with pytest.raises(ConfigError, match="`normalization` is of images with 3 channels, but got 'clip' for 1"):
+        import_model(grey, tmp_path / "grey", Told(image_size=(12, 20), normalization="clip"))
 
 
 def test_activation_and_epsilon_may_be_said(tmp_path):
