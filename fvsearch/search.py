@@ -293,7 +293,7 @@ class _Search:
         if isinstance(outcome, Exception):
             record = failed(record, as_sentence(outcome))
         else:
-            record = with_result(self.study, record, outcome, self.anchor, self.predictor, self.tally.trials.values())
+            record = with_result(self.study, record, outcome, self.anchor, self.predictor, self.tally.rungs)
         # What was decided at a rung stands, also after a kill.
         enter = self.ledger.update if record.state in ("running", "paused") else self.ledger.finish
         if not enter(record):
@@ -316,17 +316,13 @@ class _Search:
             return
         with self.crew.alone("measuring the front", self._tell_progress):
             measure_front(self.ledger, self.settings, tuple(self.tally.trials.values()), self._tell_progress)
-            self._recount()
+            self.tally.measure(self.ledger.quiet_pass())
         if self.study.confirm is None or not self.tally.has_completed:
             return
         self.crew.look()
         if all(one.task != CONFIRMING for one in self.crew.others()):
             with self.crew.alone(CONFIRMING, self._tell_progress):
                 self._confirm(self.study.confirm)
-
-    def _recount(self) -> None:
-        """Count again, by what was measured."""
-        self.tally = Tally(self.study, self.reference, self.ledger.quiet_pass(), self.tally.trials.values())
 
     def _confirm(self, asked: Confirm) -> None:
         """Train again, with fresh seeds, what the study says is to be confirmed."""

@@ -3,8 +3,11 @@
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import msgspec
+
 from fvsearch import pareto
-from fvsearch.ledger import QuietPass, TrialRecord
+from fvsearch.ledger import QuietPass, Repeat, TrialRecord
+from fvsearch.rungs import Rung
 from fvsearch.standing import Standing, minimised, standing_alone
 from fvsearch.study import Study
 from fvsearch.underway import Spendings, seconds_left, spent, tells_time, underway
@@ -25,37 +28,47 @@ class Tally:
         started: How many are the study's own; those taken over from another are extra.
         done: How many of the study's own have ended, for now or for good.
         stopped: How many a rung stopped, or are paused.
+        rungs: Who reached each rung, by the epochs after which it is.
     """
 
     def __init__(self, study: Study, point: Reference, quiet: QuietPass, records: Iterable[TrialRecord] = ()) -> None:
         self._study, self._point, self._quiet = study, point, quiet
-        self._begin()
-        for record in records:
-            self.hear(record)
-
-    def _begin(self) -> None:
         self.trials: dict[int, TrialRecord] = {}
         self.started = self.done = self.stopped = 0
         self._running: dict[int, TrialRecord] = {}
         self._paused: dict[str, TrialRecord] = {}
-        self._front = pareto.GrowingFront()
-        self._volume = growing_front(self._study, self._point)
+        self._front, self._volume = pareto.GrowingFront(), growing_front(study, point)
         self._units: Units | None = None
         self._spent, self._baselines = Spendings(), Spendings()
+        self.rungs = {epochs: Rung(study, epochs) for epochs in study.rung_epochs}
+        for record in records:
+            self.hear(record)
 
     def hear(self, record: TrialRecord) -> None:
-        """Take in a trial that is new, or stands otherwise than before."""
+        """Take in a trial that is new, or stands otherwise than before; an end is for good."""
         before = self.trials.get(record.number)
-        if before is not None and (record.is_baseline or before.state not in ("running", "paused")):
-            # An end is for good, but for a quiet pass that a restart knows; and the baseline's costs are every trial's unit.
-            others = [*self.trials.values()]
-            self._begin()
-            for other in (*(one for one in others if one.number != record.number), record):
-                self._add(other)
-            return
         if before is not None:
+            if before.state not in ("running", "paused"):
+                return
             self._remove(before)
         self._add(record)
+        if record.is_baseline:
+            # Its costs are every trial's unit.
+            self.measure(self._quiet)
+
+    def measure(self, quiet: QuietPass) -> None:
+        """Compare the trials anew, with what was measured with nothing else running.
+
+        Args:
+            quiet: The throughputs.
+        """
+        self._quiet = quiet
+        self._front, self._volume = pareto.GrowingFront(), growing_front(self._study, self._point)
+        for record in self.trials.values():
+            standing = standing_alone(self._study, record, None, quiet)
+            if record.is_baseline:
+                self._units = baseline_units((standing,))
+            self._compare(standing)
 
     def _remove(self, record: TrialRecord) -> None:
         """Take out a trial that had not ended."""
@@ -69,8 +82,11 @@ class Tally:
     def _add(self, record: TrialRecord) -> None:
         self.trials[record.number] = record
         self.started += not record.imported
+        for rung in self.rungs.values():
+            rung.add(record)
         standing = standing_alone(self._study, record, None, self._quiet)
-        self._units = (baseline_units((standing,)) if record.is_baseline else None) or self._units
+        if record.is_baseline:
+            self._units = baseline_units((standing,))
         if record.state == "running":
             self._running[record.number] = record
             return
@@ -80,10 +96,14 @@ class Tally:
             self._paused[record.arch_hash] = record
         if tells_time(record):
             (self._baselines if record.is_baseline else self._spent).add(spent(record))
-        if standing.place == "dominated":
-            self._enter_front(standing)
+        self._compare(standing)
+        if record.state != "paused":
+            self.trials[record.number] = _slim(record)
 
-    def _enter_front(self, standing: Standing) -> None:
+    def _compare(self, standing: Standing) -> None:
+        """Add a trial to the fronts, if it is feasible."""
+        if standing.place != "dominated":
+            return
         self._front.add(minimised(self._study, standing.values))
         if self._units is not None and self._has_volume:
             self._volume.add(minimised(self._study, in_units(self._study, standing, self._units)))
@@ -141,3 +161,15 @@ class Tally:
         running = [underway(self._study, folder, record) for record in self.running]
         sample = self._spent if self._spent.count else self._baselines
         return seconds_left(sample, running, self._study.trials - self.started, workers, until)
+
+
+def _slim(record: TrialRecord) -> TrialRecord:
+    """An ended trial without what its epochs came to, which nobody asks a search for again; there are as many as there were."""
+    repeats = tuple(
+        Repeat(seed=repeat.seed, epochs=(_NOTHING,) * len(repeat.epochs), seconds={"all": sum(repeat.seconds.values())})
+        for repeat in record.repeats
+    )
+    return msgspec.structs.replace(record, repeats=repeats, versions={}, rungs=())
+
+
+_NOTHING: dict[str, float] = {}
