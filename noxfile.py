@@ -17,7 +17,7 @@ nox.options.sessions = ["tests"]
 nox.options.reuse_existing_virtualenvs = True
 
 BACKENDS = ("jax", "tensorflow", "torch")
-CLIENTS = ("keras-tuner", "ray", "dashboard", "tensorboard", "tfds", "import", "onnx")
+CLIENTS = ("keras-tuner", "ray", "postgresql", "dashboard", "tensorboard", "tfds", "import", "onnx")
 """Extras that the tests use beside the backends."""
 
 PROJECT = nox.project.load_toml("pyproject.toml")

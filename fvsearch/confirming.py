@@ -5,19 +5,21 @@ trainings that had no part in the selection tell how good the selected are. Each
 written when it ends: interrupted at any point, the same call goes on from there.
 """
 
+import contextlib
 import itertools
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
 
 from fvsearch.arch import Arch
 from fvsearch.data import check_source
-from fvsearch.errors import ConfigError
+from fvsearch.errors import ConfigError, LockedError
 from fvsearch.files import locked_folder
 from fvsearch.layout import format_layout
 from fvsearch.ledger import Ledger, TrialRecord, now
+from fvsearch.ledger.crew import join
 from fvsearch.records import Record
 from fvsearch.standing import front, ledger_standings
 from fvsearch.study import LEARNED, Confirm, Study
@@ -132,7 +134,7 @@ def confirm_study(
     """
     ledger = Ledger.open(folder)
     asked = ledger.study.confirm or Confirm()
-    with locked_folder(folder, patience=0.0):
+    with _owned(ledger, settings):
         if not front(ledger_standings(ledger)):
             raise ConfigError(f"{folder} has nothing on its front to confirm yet; `fvsearch run` on it goes on until there is")
 
@@ -143,6 +145,24 @@ def confirm_study(
         found = confirm(ledger, settings, seeds or asked.seeds, asked.archs, asked.train_shares, keeper)
         keep_activity(folder, DONE)
         return found
+
+
+@contextlib.contextmanager
+def _owned(ledger: Ledger, settings: RunSettings) -> Iterator[None]:
+    """Keep searches and other confirmations from a study while the block trains its front again."""
+    if not ledger.shared:
+        with locked_folder(ledger.folder, patience=0.0):
+            yield
+        return
+    with join(ledger, settings.workers, settings.lease) as crew:
+        if others := crew.others():
+            raise LockedError(
+                f"{len(others)} coordinator{'' if len(others) == 1 else 's'} of the study at {ledger.shared.shown} still "
+                f"work{'s' if len(others) == 1 else ''}, on {', '.join(sorted({one.member.process.host for one in others}))}; "
+                "wait until they end, or for as long as their leases last"
+            )
+        with crew.alone(CONFIRMING, lambda activity: None):
+            yield
 
 
 def confirm(

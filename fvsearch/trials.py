@@ -2,7 +2,7 @@
 
 import math
 import statistics
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -12,7 +12,7 @@ from fvsearch.feasibility import Predictor
 from fvsearch.layout import format_layout
 from fvsearch.ledger import Repeat, State, TrialRecord, now
 from fvsearch.meters.measured import Anchor
-from fvsearch.rungs import judge
+from fvsearch.rungs import Rung, judge
 from fvsearch.screening import Candidate
 from fvsearch.study import LEARNED, Study
 from fvsearch.training.energy import add_joules
@@ -82,7 +82,7 @@ def next_segment(study: Study, record: TrialRecord, anchor: Anchor, folder: Path
 
 
 def with_result(
-    study: Study, record: TrialRecord, result: SegmentResult, anchor: Anchor, predictor: Predictor, others: Iterable[TrialRecord] = ()
+    study: Study, record: TrialRecord, result: SegmentResult, anchor: Anchor, predictor: Predictor, rungs: Mapping[int, Rung]
 ) -> TrialRecord:
     """The record with one more segment; it stays "running" unless there is nothing left to train, or how this ended ends the trial.
 
@@ -92,7 +92,7 @@ def with_result(
         result: Of the segment that `next_segment` gave.
         anchor: The baseline on this device.
         predictor: Of throughput, for the constraints.
-        others: The study's trials, to judge this one at a rung.
+        rungs: Who reached each of the study's rungs, to judge this trial there; by the epochs after which it is.
     """
     record = _with_epochs(study, record, result)
     if result.status == "failed":
@@ -105,7 +105,7 @@ def with_result(
     if done == study.recipe.epochs:
         return _valued(study, record, "completed", anchor, predictor) if len(record.repeats) == study.repeats else record
     if study.early_stopping and done in study.rung_epochs:
-        decision = judge(study, study.early_stopping, record, others)
+        decision = judge(study, study.early_stopping, record, rungs[done])
         record = msgspec.structs.replace(record, rungs=(*record.rungs, decision))
         if not decision.goes_on:
             return _valued(study, record, "stopped", anchor, predictor)

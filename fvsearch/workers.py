@@ -2,12 +2,15 @@
 
 import concurrent.futures
 import contextlib
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Generic, Literal, NamedTuple, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 from fvsearch.errors import ConfigError, FvsearchError, RunError
 from fvsearch.files import no_room
+from fvsearch.ledger import Address
+from fvsearch.ledger.crew import Lease
 from fvsearch.pools import Pool, WorkerDied, closing, make_pool
 from fvsearch.records import Record
 
@@ -28,24 +31,29 @@ class RunSettings(Record, frozen=True, kw_only=True):
     Attributes:
         backend: For KERAS_BACKEND.
         workers: Trainings at a time.
-        pool: "local" processes, processes on the nodes of a "ray" cluster, or "inline" in this one, to debug.
+        pool: "local" processes, processes on the nodes of a "ray" cluster, or "inline" in this one, to debug; or what makes one,
+            called as make_pool is but for the kind.
         ray_address: Of the cluster's head, HOST:PORT; else the one that RAY_ADDRESS names, or that runs on this machine, or one of its own.
         time_budget: Seconds after which no trial is started; none is no limit.
         trial_timeout: Seconds that a trial may train; one that takes longer, or hangs, has failed. None is no limit.
         command: For the record.
         calibration: That predictions rest on: a file, "none", or else the one kept for this device if it fits.
         force_backend: Go on under another backend than a study was searched on; what it measures stands beside the other's.
+        storage: The database where coordinators share the study's ledger; what the folder says, else the folder itself.
+        lease: For how long other coordinators are to believe that this one lives, if they share the ledger.
     """
 
     backend: str
     workers: int = 1
-    pool: Literal["local", "inline", "ray"] = "local"
+    pool: Literal["local", "inline", "ray"] | Callable[..., Any] = "local"
     ray_address: str | None = None
     time_budget: float | None = None
     trial_timeout: float | None = None
     command: str = ""
     calibration: str | None = None
     force_backend: bool = False
+    storage: Address | None = None
+    lease: Lease = Lease()
 
     def __post_init__(self) -> None:
         if self.trial_timeout is not None and not self.trial_timeout > 0:
@@ -72,8 +80,8 @@ def open_pool(
         ConfigError: The study cannot run on the Ray cluster.
         RunError: The Ray cluster cannot be reached.
     """
-    pool = make_pool(
-        settings.pool,
+    make = settings.pool if callable(settings.pool) else functools.partial(make_pool, settings.pool)
+    pool = make(
         1 if alone else settings.workers,
         environment={"KERAS_BACKEND": settings.backend},
         log_path=folder / "workers.log",

@@ -136,7 +136,7 @@ def make_run_settings(
         workers=workers or _num_workers(pool, ray_address, resources),
         pool=pool,
         ray_address=ray_address,
-        command=" ".join(["fvsearch", *sys.argv[1:]]),
+        command=" ".join(["fvsearch", *(_without_password(argument) for argument in sys.argv[1:])]),
         **others,
     )
 
@@ -152,6 +152,41 @@ def _num_workers(pool: str, ray_address: str | None, resources: Mapping[str, flo
     from fvsearch.training.gpus import visible_gpus
 
     return len(visible_gpus()) or min(2, os.cpu_count() or 1)
+
+
+def shared_settings(storage: str | None, heartbeat: str | None, lease: str | None) -> dict[str, Any]:
+    """What the options about a shared ledger say, as RunSettings' fields.
+
+    Raises:
+        ConfigError: They are no URL, no durations, or a lease that is too short for its heartbeat.
+    """
+    from fvsearch.ledger.address import VARIABLE, Address
+    from fvsearch.ledger.crew import HEARTBEAT, LEASE, Lease
+    from fvsearch.units import parse_duration
+
+    terms = Lease(heartbeat=parse_duration(heartbeat) if heartbeat else HEARTBEAT, length=parse_duration(lease) if lease else LEASE)
+    if not storage:
+        return {"lease": terms}
+    address = Address(storage)
+    # The folder keeps no password, and what this process does later opens the folder.
+    os.environ[VARIABLE] = storage
+    if address.has_password and any(storage in argument for argument in sys.argv):
+        click.echo(f"note: others on this machine see a password on a command line; {VARIABLE}, PGPASSWORD or ~/.pgpass hide it", err=True)
+    return {"storage": address, "lease": terms}
+
+
+def _without_password(argument: str) -> str:
+    """An argument of the command line, as it may be kept."""
+    if "://" not in argument:
+        return argument
+    from fvsearch.errors import ConfigError
+    from fvsearch.ledger import Address
+
+    option, _, url = argument.rpartition("=") if argument.startswith("--storage=") else ("", "", argument)
+    try:
+        return f"{option}={Address(url).shown}" if option else Address(url).shown
+    except ConfigError:
+        return argument
 
 
 def print_renderable(renderable: Any) -> None:

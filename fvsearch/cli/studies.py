@@ -2,11 +2,24 @@
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from fvsearch.cli import transfers
-from fvsearch.cli.common import Where, backend_option, echo_json, make_run_settings, pool_options, print_renderable, set_backend
+from fvsearch.cli.common import (
+    Where,
+    backend_option,
+    echo_json,
+    make_run_settings,
+    pool_options,
+    print_renderable,
+    set_backend,
+    shared_settings,
+)
+
+if TYPE_CHECKING:
+    from fvsearch.ledger import Ledger
 
 
 @click.command()
@@ -27,6 +40,15 @@ from fvsearch.cli.common import Where, backend_option, echo_json, make_run_setti
     "--tensorboard", is_flag=True, help="Write each trial's epochs for TensorBoard, as they end: tensorboard --logdir DIR/tensorboard"
 )
 @click.option("--force-backend", is_flag=True, help="Go on under another backend than the study's trials ran on.")
+@click.option(
+    "--storage",
+    metavar="URL",
+    envvar="FVSEARCH_STORAGE",
+    show_envvar=True,
+    help="Share the study with other coordinators, in this database: postgresql://USER@HOST/NAME.",
+)
+@click.option("--heartbeat", metavar="T", help="With --storage: how often to say that this coordinator lives.  [default: 10s]")
+@click.option("--lease", metavar="T", help="With --storage: silence after which others take its trials over.  [default: 60s]")
 @click.option("--dry-run", is_flag=True, help="Say the size of the space, the feasible share and the work ahead; train nothing.")
 def run(
     study: str,
@@ -42,6 +64,9 @@ def run(
     calibration: str | None,
     tensorboard: bool,
     force_backend: bool,
+    storage: str | None,
+    heartbeat: str | None,
+    lease: str | None,
     dry_run: bool,
 ) -> None:
     """Search. STUDY is a name of `fvsearch list studies` or a TOML file; on a folder that stands, the search goes on.
@@ -88,6 +113,7 @@ def run(
         **limits,
         calibration=calibration,
         force_backend=force_backend,
+        **shared_settings(storage, heartbeat, lease),
     )
     folder = out or Path("runs") / defined.name
     others: list[Watcher] = []
@@ -100,7 +126,7 @@ def run(
     from fvsearch.report.page import write_report
 
     page = write_report(ledger)
-    _print_front(folder)
+    _print_front(ledger)
     click.echo(f"report: {page}\nnext:   fvsearch export {folder} --pick knee -o run.toml && fvsearch train run.toml")
 
 
@@ -124,8 +150,8 @@ def confirm(folder: Path, seeds: int | None, workers: int | None, pool: Where, r
     settings = make_run_settings(chosen, workers, pool, ray_address, ledger.study.resources)
     with watch_confirming(ledger.study) as watcher:
         confirm_study(folder, settings, seeds, watcher)
-    page = write_report(Ledger.open(folder))
-    _print_front(folder)
+    page = write_report(ledger)
+    _print_front(ledger)
     click.echo(f"report: {page}")
 
 
@@ -165,7 +191,7 @@ def front(folder: Path, as_json: bool, as_csv: bool) -> None:
     elif as_csv:
         click.echo(tables.front_csv(Ledger.open(folder)), nl=False)
     else:
-        _print_front(folder)
+        _print_front(Ledger.open(folder))
 
 
 @click.command()
@@ -223,8 +249,7 @@ def export(folder: Path, trial: int | None, pick: str | None, output: Path, epoc
     click.echo(f"{output}: train it with `fvsearch train {output}`")
 
 
-def _print_front(folder: Path) -> None:
-    from fvsearch.ledger import Ledger
+def _print_front(ledger: "Ledger") -> None:
     from fvsearch.report import tables
 
-    print_renderable(tables.front_table(Ledger.open(folder)))
+    print_renderable(tables.front_table(ledger))

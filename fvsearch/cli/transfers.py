@@ -8,7 +8,7 @@ import click
 
 from fvsearch.cli.common import Where, make_run_settings, print_renderable
 
-OF_A_SEARCH = ("trials", "time_budget", "trial_timeout", "calibration", "tensorboard", "force_backend")
+OF_A_SEARCH = ("trials", "time_budget", "trial_timeout", "calibration", "tensorboard", "force_backend", "storage", "heartbeat", "lease")
 """Options of `fvsearch run` that a transfer study has no use for."""
 
 
@@ -46,8 +46,10 @@ def refuse_search_options(given: Mapping[str, Any]) -> None:
     Raises:
         UsageError: One is.
     """
+    told = click.get_current_context().get_parameter_source
     for name in OF_A_SEARCH:
-        if given[name] not in (None, False):
+        # What the environment says is for the studies that have a use for it.
+        if given[name] not in (None, False) and told(name) is not click.core.ParameterSource.ENVIRONMENT:
             option = f"--{name.replace('_', '-')}"
             raise click.UsageError(
                 f"{option} is of a search, and a transfer study trains all that it names; --set seeds=5 trains more of it."

@@ -170,6 +170,7 @@ class Invocation(Record, frozen=True, kw_only=True):
 
     Attributes:
         seconds: Wall time until it ended; 0 where it was killed.
+        key: What tells it from another of the same second.
     """
 
     command: str
@@ -178,6 +179,7 @@ class Invocation(Record, frozen=True, kw_only=True):
     workers: int
     version: str
     seconds: float = 0.0
+    key: str = ""
 
 
 def now() -> str:

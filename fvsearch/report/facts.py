@@ -29,6 +29,7 @@ class Facts(Record, frozen=True, kw_only=True):
         versions: All that trials ran with, by package.
         predictions: What predictions rest on and how far they err, in a line; empty before that is settled.
         commands: Every start of `fvsearch run`, oldest first.
+        ledger: The database that coordinators share, without a password; empty where the ledger lies in the folder.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Facts(Record, frozen=True, kw_only=True):
     commands: tuple[str, ...]
     started: str
     ended: str
+    ledger: str = ""
 
 
 class Bill(Record, frozen=True, kw_only=True):
@@ -153,6 +155,7 @@ def read_facts(ledger: Ledger, trials: tuple[TrialRecord, ...], anchor: Anchor |
         commands=tuple(invocation.command for invocation in invocations),
         started=min((invocation.started for invocation in invocations), default=""),
         ended=max((trial.ended for trial in trials), default=""),
+        ledger=ledger.shared.shown if ledger.shared else "",
     )
 
 

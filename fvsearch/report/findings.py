@@ -5,7 +5,8 @@ of a kind is told which trainings would tell. Intervals are 95% each, Student's 
 """
 
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import NamedTuple
 
 from fvsearch.arch import Arch
@@ -80,10 +81,25 @@ class _Known:
         self.base = [one for one in self.whole if one.arch.canonical() == self.baseline]
         self.twins = [one for one in self.whole if kin.is_twin(one.arch, self.baseline)]
 
-    def pairs(self, related: kin.Related, roles: tuple[str, str], others: Iterable[Evidence] | None = None) -> list[Pair]:
-        """Archs that were trained on the whole split, by how they are related."""
-        seconds = self.whole if others is None else list(others)
+    def pairs(self, related: kin.Related, roles: tuple[str, str], others: Iterable[Evidence]) -> list[Pair]:
+        """Archs that were trained on the whole split, by how they are related to others."""
+        seconds = list(others)
         return [Pair(first, second, roles) for first in self.whole for second in seconds if related(first.arch, second.arch)]
+
+    def kindred(self, related: kin.Related, roles: tuple[str, str], shared: Callable[[Arch], Hashable]) -> list[Pair]:
+        """Archs that were trained on the whole split, by how they are related to each other.
+
+        Args:
+            related: How.
+            roles: What each stands for.
+            shared: What archs have in common that are so related: of thousands, few need to be compared.
+        """
+        groups: defaultdict[Hashable, list[Evidence]] = defaultdict(list)
+        for one in self.whole:
+            groups[shared(one.arch)].append(one)
+        return [
+            Pair(first, second, roles) for first in self.whole for second in groups[shared(first.arch)] if related(first.arch, second.arch)
+        ]
 
 
 def top1(run: Run) -> float:
@@ -231,8 +247,8 @@ def _turned(estimate: Estimate) -> Estimate:
 
 def _pooling(known: _Known) -> tuple[Aspect, ...]:
     """Finding 2."""
-    kinds = known.pairs(kin.by_mean_and_max, ("mean", "max"))
-    boundaries = known.pairs(kin.at_once_and_twice, ("stride 4 once", "stride 2 twice"))
+    kinds = known.kindred(kin.by_mean_and_max, ("mean", "max"), kin.apart_from_pooling)
+    boundaries = known.kindred(kin.at_once_and_twice, ("stride 4 once", "stride 2 twice"), kin.apart_from_boundaries)
     return (
         _aspect(
             "mean pooling beats max: higher validation top-1 where nothing else differs",

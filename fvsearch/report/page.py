@@ -221,5 +221,6 @@ def _facts(summary: Summary) -> list[tuple[str, str]]:
         "First start": clock(facts.started),
         "Last trial ended": clock(facts.ended),
         "Folder": facts.folder,
+        "Ledger": facts.ledger,
     }
     return [(name, value) for name, value in lines.items() if value]

@@ -190,6 +190,8 @@ def caution(summary: Summary) -> str:
         said = f"{summary.facts.repeats} seeds: values are means over {summary.facts.repeats} trainings, ± is their standard deviation."
     if len(summary.facts.backends) > 1:
         said += f" Trials ran on {' and '.join(summary.facts.backends)}: what was measured of them does not compare."
+    if len(summary.facts.devices) > 1:
+        said += f" Trials ran on {' and '.join(summary.facts.devices)}: memory and time as measured on one do not compare with another's."
     if taken := [row for row in summary.rows if row.imported]:
         said += f" {plural(len(taken), 'trial')} came from {taken[0].imported.rpartition(' #')[0]}, trained and measured there."
     return said
