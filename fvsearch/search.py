@@ -173,7 +173,7 @@ class _Search:
             with open_pool(self.settings, self.ledger.folder, self.study.resources):
                 set_environment()
                 import_work()
-        screen = Screen(study, make_engine(study), self.predictor, warm_starts(study, self.taken))
+        screen = Screen(study, make_engine(study, self.predictor), self.predictor, warm_starts(study, self.taken))
         for record in self.tally.running:
             screen.dispatch(record.arch)
         for record in self.tally.ended():

@@ -5,7 +5,7 @@ A Study is resolved: its space and its archs are records. A study file may name 
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -18,13 +18,21 @@ from fvsearch.records import Record, require_at_least, require_fraction
 from fvsearch.space import Space
 
 Direction = Literal["maximize", "minimize"]
-EngineName = Literal["optuna", "keras_tuner", "listed"]
+EngineName = Literal["front", "optuna", "keras_tuner", "listed"]
 Sampler = Literal["nsga2", "nsga3", "tpe", "gp", "random"]
 Oracle = Literal["random", "bayesian", "hyperband", "grid"]
 ObjectiveName = Literal["top1", "top5", "loss", "memory", "throughput", "macs", "num_params"]
 
 LEARNED = ("top1", "top5", "loss")
 """Objectives that only a training tells; the others are costs, known before it."""
+
+
+CHANCE: dict[str, Callable[[int], float]] = {
+    "top1": lambda classes: 1 / classes,
+    "top5": lambda classes: min(5, classes) / classes,
+    "loss": math.log,
+}
+"""What a model that has learned nothing reaches, by the number of classes."""
 
 
 class Data(Record, frozen=True, kw_only=True):
@@ -94,14 +102,17 @@ class Proposer(Record, frozen=True, kw_only=True):
     """Which engine proposes archs, and its settings.
 
     Attributes:
-        name: "optuna", "keras_tuner", or "listed" for a fixed list.
+        name: "front", which learns accuracy alone, for costs are known; "optuna"; "keras_tuner"; or "listed" for a fixed list in its order.
         sampler: Optuna's: "nsga2", "nsga3", "tpe", "gp" (which wants PyTorch) or "random".
         oracle: KerasTuner's: "random", "bayesian", "hyperband" or "grid"; of no other engine, as `scalar`.
         scalar: The one objective that KerasTuner's oracles see; "bayesian" and "hyperband" need it where a study has several.
         population: Archs in a generation of NSGA-II and NSGA-III; keep it well under the number of trials.
-        starts: Archs spread over predicted memory that are evaluated before the engine is asked.
+        starts: Archs spread over predicted memory that are evaluated before the engine proposes; unless said 5 with "front", which
+            spreads them over its first cost and counts what else was evaluated, and none with others.
+        candidates: Of "front": a space of so many archs at most is looked at whole for each proposal; of a larger one a draw is, which is
+            renewed as the search goes on.
         warm_start: Archs that are evaluated first, or the folder of another study, of which what fits is taken over.
-        archs: The list, for "listed".
+        archs: The list, for "listed"; "front" takes one instead of a space.
     """
 
     name: EngineName = "optuna"
@@ -109,16 +120,19 @@ class Proposer(Record, frozen=True, kw_only=True):
     oracle: Oracle = "random"
     scalar: ObjectiveName | None = None
     population: int = 12
-    starts: int = 0
+    starts: int | None = None
+    candidates: int = 1_000_000
     warm_start: tuple[Arch, ...] | str = ()
     archs: tuple[Arch, ...] = ()
 
     def __post_init__(self) -> None:
         require_at_least(2, self, "population")
         require_at_least(0, self, "starts")
-        if (self.name == "listed") != bool(self.archs):
+        require_at_least(1, self, "candidates")
+        if self.name != "front" and (self.name == "listed") != bool(self.archs):
             raise ConfigError(
-                f'`archs` belongs to the engine "listed" and to no other, but got name={self.name!r} with {len(self.archs)} archs'
+                f'`archs` belongs to the engines "listed" and "front" and to no other, but got name={self.name!r} with '
+                f"{len(self.archs)} archs"
             )
         if self.name != "keras_tuner":
             for name, unset in (("oracle", "random"), ("scalar", None)):
@@ -126,6 +140,11 @@ class Proposer(Record, frozen=True, kw_only=True):
                     raise ConfigError(
                         f'`{name}` is for the engine "keras_tuner", but got {name}={getattr(self, name)!r}, name={self.name!r}'
                     )
+
+    @property
+    def num_starts(self) -> int:
+        """Archs that are spread over cost before the engine proposes."""
+        return self.starts if self.starts is not None else 5 if self.name == "front" else 0
 
 
 class EarlyStopping(Record, frozen=True, kw_only=True):
@@ -178,7 +197,7 @@ class Study(Record, frozen=True, kw_only=True):
     Attributes:
         name: Also of the folder, unless another is given.
         description: One line for `fvsearch list`.
-        space: What is searched; none for a listed engine.
+        space: What is searched; none where the engine has a list.
         baseline: The arch that budgets are relative to, and trial 0.
         early_stopping: Where trials far from the front end early; none trains each to the end.
         confirm: What is trained again after the search; none is nothing.
@@ -211,8 +230,8 @@ class Study(Record, frozen=True, kw_only=True):
         require_at_least(0, self, "seed")
         if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", self.name):
             raise ConfigError(f"`name` must be letters, digits, '.', '_' and '-', for it names a folder, but got {self.name!r}")
-        if (self.space is None) != (self.engine.name == "listed"):
-            raise ConfigError('`space` must be given, except with the engine "listed", which has its archs instead')
+        if (self.space is None) != bool(self.engine.archs):
+            raise ConfigError("`space` must be given, except where the engine has a list of `archs` instead")
         names = [objective.name for objective in self.objectives]
         if not any(name in LEARNED for name in names):
             raise ConfigError(

@@ -48,7 +48,7 @@ def changed(**changes: Any) -> Study:
         ({"engine__population": 1}, "`population` must be at least 2"),
         ({"engine__oracle": "bayesian"}, "`oracle` is for the engine \"keras_tuner\", but got oracle='bayesian', name='optuna'"),
         ({"engine__scalar": "top1"}, '`scalar` is for the engine "keras_tuner"'),
-        ({"engine__name": "listed"}, '`archs` belongs to the engine "listed"'),
+        ({"engine__name": "listed"}, '`archs` belongs to the engines "listed"'),
     ],
 )
 def test_a_study_states_its_laws(changes: dict[str, Any], sentence: str) -> None:

@@ -77,7 +77,7 @@ def _starts(study: Study, predictor: Predictor) -> list[str]:
     elif other := open_source(study):
         notes = [f"takes over what fits of the {len(other.trials())} trials of {study.engine.warm_start}"]
         other.close()
-    first = 1 + len(listed) + study.engine.starts
+    first = 1 + len(listed) + study.engine.num_starts
     if study.space and first >= study.trials:
         notes.append(
             f"the engine is never asked: baseline, warm starts and starts are {first} archs, and {study.trials} trials are asked for"
