@@ -7,8 +7,9 @@ from pathlib import Path
 
 from fvsearch.errors import ConfigError, LockedError
 
-PATIENCE = 30.0
-"""Seconds to wait for another process's lock: a worker whose coordinator has died ends within them."""
+PATIENCE = 120.0
+"""Seconds to wait for another process's lock: a worker whose coordinator has died ends within them, and storage that machines share lets go
+of what a lost machine had locked."""
 
 
 def write_atomically(path: Path, content: bytes) -> None:
