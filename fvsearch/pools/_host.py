@@ -90,8 +90,6 @@ class Host:
         with contextlib.suppress(OSError):
             os.chdir(posting.directory)
         sys.path += [folder for folder in posting.path if folder not in sys.path]
-        # Ray's word on threads holds for the host; its worker is told as a local one is.
-        os.environ.pop("OMP_NUM_THREADS", None)
         self._pool = LocalPool(
             1,
             environment=gpu_variables(posting.resources) | posting.environment,
@@ -107,6 +105,8 @@ class Host:
 
     def perform(self, task: bytes) -> bytes:
         """Do the pickled task; the pickled pair (result, None) or (None, exception)."""
+        # Ray's word on threads, which some versions say before each call: a worker is told as a local one is.
+        os.environ.pop("OMP_NUM_THREADS", None)
         try:
             fn, argument = pickle.loads(task)
             return pickle.dumps((self._pool.submit(fn, argument).result(), None))

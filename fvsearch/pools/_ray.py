@@ -113,13 +113,13 @@ class RayPool(WorkerPool):
         worker = self._added(self._new_worker)
         assert isinstance(worker, RayWorker)
         try:
-            while not worker.has_place(POLL_SECONDS):
-                if self._cancelled:
-                    raise CancelledError
+            while not worker.has_place(POLL_SECONDS) and not self._cancelled:
                 # What one had that is idle now may be what this one waits for.
                 if idle := self._idle_worker():
                     self._drop(worker)
                     return idle
+            if self._cancelled:
+                raise CancelledError
         except BaseException:
             self._drop(worker)
             raise
