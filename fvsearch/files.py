@@ -8,8 +8,9 @@ from pathlib import Path
 
 from fvsearch.errors import ConfigError, DiskFullError, LockedError
 
-PATIENCE = 30.0
-"""Seconds to wait for another process's lock: a worker whose coordinator has died ends within them."""
+PATIENCE = 120.0
+"""Seconds to wait for another process's lock: a worker whose coordinator has died ends within them, and storage that machines share lets go
+of what a lost machine had locked."""
 
 
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}

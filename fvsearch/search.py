@@ -125,7 +125,9 @@ class _Search:
             if anchor is None or anchor.backend not in ("", backend):
                 anchor = take_anchor(self.ledger, self.settings, self._tell_progress)
             self.anchor = anchor
-            self.predictions = settle_predictions(self.ledger, self.settings.calibration, backend, self.anchor)
+            self.predictions = settle_predictions(
+                self.ledger, self.settings.calibration, backend, self.anchor, here=self.settings.pool != "ray"
+            )
             self.predictor = Predictor.anchored(
                 self.study, self.anchor.memory, self.anchor.throughput, backend=backend, calibration=self.predictions.calibration
             )

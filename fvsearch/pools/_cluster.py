@@ -152,8 +152,8 @@ def whole(resources: Resources, nodes: Sequence[Node]) -> dict[str, float]:
     return {**resources, "CPU": max(node.has.get("CPU", 0.0) for node in nodes if node.places(resources))}
 
 
-def check_nodes(ray: Any, nodes: Sequence[Node], resources: Resources, mark: str | None) -> None:
-    """The laws of the nodes that can have a worker: this version of fvsearch, the study's folder in sight, accelerators of one kind.
+def check_nodes(ray: Any, nodes: Sequence[Node], resources: Resources, mark: str | None) -> str:
+    """The laws of the nodes that can have a worker: this version of fvsearch, the study's folder in sight, GPUs of one kind: which.
 
     Args:
         ray: Connected.
@@ -173,7 +173,7 @@ def check_nodes(ray: Any, nodes: Sequence[Node], resources: Resources, mark: str
         for node in able
     ]
     ray.wait(asked, num_returns=len(asked), timeout=LOOK_SECONDS)
-    kinds: dict[str, str] = {}
+    kind = ""
     for node, answer in zip(able, asked, strict=True):
         try:
             seen: Seen = ray.get(answer, timeout=0)
@@ -186,19 +186,18 @@ def check_nodes(ray: Any, nodes: Sequence[Node], resources: Resources, mark: str
                     f"every node of the Ray cluster must have fvsearch {__version__}, but {node.address} cannot run it: {last_line(error)}"
                 ) from None
             continue
-        check_node(seen, mark)
-        if resources.get("GPU"):
-            kinds |= dict.fromkeys(seen.gpus, seen.name)
-    if len(kinds) > 1:
-        found = " and ".join(f"{kind} on {name}" for kind, name in sorted(kinds.items()))
-        raise ConfigError(
-            f"a study must run on GPUs of one kind, for their memory and images/s do not compare, but the Ray cluster has {found}; name "
-            'one under [resources] in the study: "accelerator_type:H100" = 0.001, as Ray calls it in `ray status`'
-        )
+        kind = check_node(seen, resources, mark, kind)
+    return kind
 
 
-def check_node(seen: Seen, mark: str | None) -> None:
-    """The laws of one node.
+def check_node(seen: Seen, resources: Resources, mark: str | None, kind: str) -> str:
+    """The laws of one node; the kind of GPU that workers have, where they have any.
+
+    Args:
+        seen: What it is.
+        resources: Of a worker.
+        mark: A file in the study's folder.
+        kind: Of GPU that workers have on other nodes; empty where that is not known.
 
     Raises:
         ConfigError: It breaks one.
@@ -210,6 +209,16 @@ def check_node(seen: Seen, mark: str | None) -> None:
             f"a study's folder must lie where all nodes of the Ray cluster see it under the same path, but {seen.name} does not see "
             f"{os.path.dirname(mark or '')}; give one on shared storage with --out"
         )
+    if not resources.get("GPU"):
+        return ""
+    kinds = list(dict.fromkeys([kind] * bool(kind) + list(seen.gpus)))
+    if len(kinds) > 1:
+        raise ConfigError(
+            f"a study must run on GPUs of one kind, for memory and images/s of others do not compare, but the Ray cluster has "
+            f"{' and '.join(kinds)} (on {seen.name}); name one under [resources] in the study as Ray does in `ray status`: "
+            '"accelerator_type:H100" = 0.001'
+        )
+    return "".join(kinds)
 
 
 def show(resources: Resources) -> str:

@@ -90,11 +90,9 @@ class Host:
         with contextlib.suppress(OSError):
             os.chdir(posting.directory)
         sys.path += [folder for folder in posting.path if folder not in sys.path]
-        # Ray's word on threads holds for the host; its worker is told as a local one is.
-        os.environ.pop("OMP_NUM_THREADS", None)
         self._pool = LocalPool(
             1,
-            environment=_gpu_environment(posting.resources) | posting.environment,
+            environment=gpu_variables(posting.resources) | posting.environment,
             log_path=posting.log_path,
             max_tasks=posting.max_tasks,
             timeout=posting.timeout,
@@ -107,6 +105,8 @@ class Host:
 
     def perform(self, task: bytes) -> bytes:
         """Do the pickled task; the pickled pair (result, None) or (None, exception)."""
+        # Ray's word on threads, which some versions say before each call: a worker is told as a local one is.
+        os.environ.pop("OMP_NUM_THREADS", None)
         try:
             fn, argument = pickle.loads(task)
             return pickle.dumps((self._pool.submit(fn, argument).result(), None))
@@ -119,7 +119,7 @@ class Host:
         self._pool.close(cancel=True)
 
 
-def _gpu_environment(resources: Resources) -> dict[str, str]:
+def gpu_variables(resources: Resources) -> dict[str, str]:
     """Which GPU a worker has: the one that Ray gave this host, or none; Ray leaves the GPUs in sight of those that asked for none."""
     share = resources.get("GPU", 0.0)
     return {SHARERS: str(max(1, int(1 / share)))} if share else {VISIBLE: ""}

@@ -66,7 +66,7 @@ class RayPool(WorkerPool):
         if self._mark:
             self._mark.touch()
         try:
-            check_nodes(self._ray, nodes, self._resources, self._where)
+            self._kind = check_nodes(self._ray, nodes, self._resources, self._where)
         except BaseException:
             self._unmark()
             raise
@@ -104,7 +104,7 @@ class RayPool(WorkerPool):
 
     def _new_worker(self, place: int) -> "RayWorker":
         log = self._log_path.with_name(f"{self._log_path.stem}-{place}{self._log_path.suffix}") if self._log_path else None
-        return RayWorker(self._ray, self._resources, self._posting._replace(log_path=log), self._where)
+        return RayWorker(self._ray, self._posting._replace(log_path=log), self._where, self._kind)
 
     def _take(self) -> PoolWorker:
         """An idle worker, or a new one once Ray has a place for it; whichever there is first."""
@@ -113,13 +113,13 @@ class RayPool(WorkerPool):
         worker = self._added(self._new_worker)
         assert isinstance(worker, RayWorker)
         try:
-            while not worker.has_place(POLL_SECONDS):
-                if self._cancelled:
-                    raise CancelledError
+            while not worker.has_place(POLL_SECONDS) and not self._cancelled:
                 # What one had that is idle now may be what this one waits for.
                 if idle := self._idle_worker():
                     self._drop(worker)
                     return idle
+            if self._cancelled:
+                raise CancelledError
         except BaseException:
             self._drop(worker)
             raise
@@ -131,21 +131,21 @@ class RayWorker:
 
     Args:
         ray: Connected.
-        resources: That it is to have.
         posting: How it is to work.
         mark: A file that its node must see.
+        kind: Of GPU that it must have; empty where that does not matter.
 
     Attributes:
         num_tasks: That it has done.
         ended: Whether it is lost; all that is left to do is to stop it.
     """
 
-    def __init__(self, ray: Any, resources: Resources, posting: Posting, mark: str | None) -> None:
+    def __init__(self, ray: Any, posting: Posting, mark: str | None, kind: str) -> None:
         self.num_tasks, self.ended = 0, False
-        self._ray, self._mark, self._log_path = ray, mark, posting.log_path
+        self._ray, self._posting, self._mark, self._kind = ray, posting, mark, kind
         self._node: tuple[str, Seen] | None = None
-        own = {OPTIONS[name]: amount for name, amount in resources.items() if name in OPTIONS}
-        others = {name: amount for name, amount in resources.items() if name not in OPTIONS}
+        own = {OPTIONS[name]: amount for name, amount in posting.resources.items() if name in OPTIONS}
+        others = {name: amount for name, amount in posting.resources.items() if name not in OPTIONS}
         # Two calls at a time: the end of a task must not be waited for to stop it.
         actor = ray.remote(Host).options(**own, resources=others, max_restarts=0, max_task_retries=0, max_concurrency=2)
         self._actor = actor.remote(posting)
@@ -163,7 +163,7 @@ class RayWorker:
             if not ready:
                 return False
             self._node = self._get(self._placed)
-            check_node(self._node[1], self._mark)
+            check_node(self._node[1], self._posting.resources, self._mark, self._kind)
         return True
 
     @property
@@ -213,7 +213,7 @@ class RayWorker:
         if self._node is None:
             return "it was lost before it had a place on the Ray cluster"
         node, seen = self._node
-        log = f"; its output is in {self._log_path}" if self._log_path else ""
+        log = f"; its output is in {self._posting.log_path}" if self._posting.log_path else ""
         if node not in {found.id for found in live_nodes(self._ray)}:
             return f"the node {seen.name} of the Ray cluster was lost{log}"
         hint = " (Ray ends workers where a node's memory runs out)" if "memory" in str(error).lower() else ""

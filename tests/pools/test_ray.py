@@ -14,9 +14,12 @@ import pool_tasks as tasks
 import psutil
 import pytest
 
+from fvsearch import __version__
 from fvsearch.errors import ConfigError, RunError
 from fvsearch.ledger import Ledger
 from fvsearch.pools import TimedOut, WorkerDied, closing, count_places, make_pool
+from fvsearch.pools._cluster import Node, check_node, settle, whole
+from fvsearch.pools._host import Seen, gpu_variables
 from fvsearch.recipe import Recipe
 from fvsearch.records import to_toml
 from fvsearch.study import Data, Proposer
@@ -184,6 +187,42 @@ def test_a_node_of_another_version_is_told(pools, monkeypatch):
     monkeypatch.setattr("fvsearch.pools._cluster.__version__", "99")
     with pytest.raises(ConfigError, match=r"must have fvsearch 99, but .* has \d"):
         pools()
+
+
+def test_gpus_of_two_kinds_are_told_unless_no_worker_has_any():
+    first, second = (Seen(name, __version__, True, (gpu,)) for name, gpu in (("a", "NVIDIA H100"), ("b", "NVIDIA L4")))
+    kind = check_node(first, {"GPU": 1}, None, "")
+    assert check_node(first, {"GPU": 1}, None, kind) == kind == "NVIDIA H100"
+    with pytest.raises(ConfigError, match=r"NVIDIA H100 and NVIDIA L4 \(on b\); name one under \[resources\].*accelerator_type"):
+        check_node(second, {"GPU": 1}, None, kind)
+    assert check_node(second, {"CPU": 1, "GPU": 0}, None, kind) == ""
+
+
+def nodes(*has):
+    return [Node(f"id{number}", f"10.0.0.{number}", resources) for number, resources in enumerate(has)]
+
+
+def test_workers_have_what_the_study_names_else_a_gpu_where_there_are_any():
+    cpus, gpus = {"CPU": 8.0}, {"CPU": 16.0, "GPU": 4.0}
+    assert settle({}, nodes(cpus)) == {"CPU": 1.0}
+    assert settle({}, nodes(cpus, gpus)) == {"CPU": 1.0, "GPU": 1.0}
+    assert settle({"CPU": 4}, nodes(cpus, gpus)) == {"CPU": 4}
+    assert [node.places(settle({"CPU": 4}, nodes(cpus, gpus))) for node in nodes(cpus, gpus)] == [2, 4]
+    assert [node.places({"CPU": 1, "GPU": 0.5}) for node in nodes(cpus, gpus)] == [0, 8]
+    assert [node.places({"CPU": 0, "GPU": 0.1}) for node in nodes(cpus, gpus)] == [0, 40]
+
+
+def test_what_measures_has_whole_gpus_or_a_whole_node():
+    cpus, more, gpus = {"CPU": 8.0}, {"CPU": 16.0}, {"CPU": 64.0, "GPU": 4.0}
+    assert whole({"CPU": 2, "GPU": 0.5}, nodes(cpus, gpus)) == {"CPU": 2, "GPU": 1.0}
+    assert whole({"CPU": 2}, nodes(cpus, more)) == {"CPU": 16.0}
+    assert whole({"CPU": 1, "TPU": 4}, nodes({"CPU": 8.0, "TPU": 4.0})) == {"CPU": 1, "TPU": 4.0}
+
+
+def test_a_host_tells_its_worker_which_gpu_it_has():
+    assert gpu_variables({"CPU": 4}) == {"CUDA_VISIBLE_DEVICES": ""}
+    assert gpu_variables({"CPU": 4, "GPU": 1.0}) == {"FVSEARCH_WORKERS_ON_GPU": "1"}
+    assert gpu_variables({"CPU": 4, "GPU": 0.25}) == {"FVSEARCH_WORKERS_ON_GPU": "4"}
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,13 @@
 
 import pytest
 from fake_nvml import FakeNvml
+from trainings import ARCH, EXAMPLES, RECIPE, segment_in
 
+from fvsearch.measuring import measure_anchor
+from fvsearch.meters.measured import MeasureRequest
 from fvsearch.training import energy
 from fvsearch.training.energy import EnergyMeter, add_joules, counters, cpu_domains
+from fvsearch.training.segment import run_segment
 
 
 @pytest.fixture
@@ -117,3 +121,34 @@ def test_a_domain_that_cannot_be_read_is_left_out(rapl):
 
 def test_joules_add_up_by_what_they_are_of():
     assert add_joules({}, {"cpu": 1.0}, {"gpu": 2.0, "cpu": 3.0}) == {"cpu": 4.0, "gpu": 2.0}
+
+
+class Rising:
+    """A counter that is a joule higher each time."""
+
+    read = 0.0
+
+    def joules(self):
+        self.read += 1.0
+        return self.read
+
+
+def test_a_training_and_a_measurement_tell_what_they_took(monkeypatch, tmp_path):
+    asked = []
+
+    def meter(count, is_cpu):
+        asked.append((count, is_cpu))
+        return EnergyMeter({"cpu": Rising()})
+
+    monkeypatch.chdir(EXAMPLES)
+    monkeypatch.setattr("fvsearch.training.work.device_energy", meter)
+    monkeypatch.setattr("fvsearch.measuring.device_energy", meter)
+    segment = segment_in(tmp_path / "training", to_epoch=1)
+    result = run_segment(segment)
+    assert result.joules == {"cpu": 1.0}
+    assert run_segment(segment).joules == {"cpu": 1.0}, "answered from disk"
+    request = MeasureRequest(
+        archs=(ARCH,), image_shape=(8, 8, 1), num_classes=3, recipe=RECIPE, batch_size=8, phase="inference", time_budget=0.1
+    )
+    assert measure_anchor(request).joules == {"cpu": 1.0}
+    assert asked[0] == (1, result.device == "cpu")
