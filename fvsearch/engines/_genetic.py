@@ -4,7 +4,7 @@ import math
 
 import optuna
 from optuna.distributions import BaseDistribution
-from optuna.samplers import NSGAIIISampler, NSGAIISampler
+from optuna.samplers import BaseGASampler, NSGAIIISampler, NSGAIISampler
 from optuna.trial import FrozenTrial
 
 _PATIENCE = 4
@@ -12,7 +12,7 @@ _PATIENCE = 4
 archs are feasible (after 100 trainings 9% more hypervolume than 1); where 20%, 45% or all are, the choices lie within 1 to 5%."""
 
 
-class RefusalAware:
+class RefusalAware(BaseGASampler):
     """Breeds from the best of everything told since it last bred, together with the parents it then had.
 
     Optuna's own go by the generation in which a trial was asked for. That loses a trial which trained while refused suggestions, told at

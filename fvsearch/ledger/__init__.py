@@ -183,7 +183,9 @@ class Ledger:
         return cls(folder, study, storage, study_id, address)
 
     def _key(self) -> str:
-        from fvsearch.ledger._tables import STUDIES, sa
+        import sqlalchemy as sa
+
+        from fvsearch.ledger._tables import STUDIES
 
         query = sa.select(STUDIES.c.study_key).where(STUDIES.c.study_id == self.study_id)
         return str(self.storage.look(lambda connection: connection.execute(query).scalar_one()))
@@ -194,7 +196,9 @@ class Ledger:
 
     def entries(self, after: int = -1) -> list[Entry]:
         """Every trial that was entered or changed after a revision, by number."""
-        from fvsearch.ledger._tables import TRIALS, sa
+        import sqlalchemy as sa
+
+        from fvsearch.ledger._tables import TRIALS
 
         columns = (TRIALS.c.number, TRIALS.c.record, TRIALS.c.owner, TRIALS.c.revision)
         query = sa.select(*columns).where(TRIALS.c.study_id == self.study_id, TRIALS.c.revision > after).order_by(TRIALS.c.number)
@@ -217,7 +221,9 @@ class Ledger:
         Raises:
             Taken: The arch is another coordinator's, or so many trials there are. Nothing is entered.
         """
-        from fvsearch.ledger._tables import TRIALS, insert_rows, next_revision, sa
+        import sqlalchemy as sa
+
+        from fvsearch.ledger._tables import TRIALS, insert_rows, next_revision
 
         ours = TRIALS.c.study_id == self.study_id
 
@@ -271,14 +277,16 @@ class Ledger:
 
     def _enter(self, record: TrialRecord, revision: int | None = None) -> bool:
         """Change a trial that has not ended and is this owner's, or stands as it did at a revision."""
-        from fvsearch.ledger._tables import TRIALS, next_revision, sa
+        import sqlalchemy as sa
+
+        from fvsearch.ledger._tables import TRIALS, next_revision
 
         this = (TRIALS.c.study_id == self.study_id, TRIALS.c.number == record.number)
 
         def enter(connection: "sqlalchemy.Connection") -> bool:
             new = next_revision(connection, self.study_id)
             row = connection.execute(sa.select(TRIALS.c.trial_id, TRIALS.c.state, TRIALS.c.owner, TRIALS.c.revision).where(*this)).one()
-            mine = row.owner == self.owner
+            mine = bool(row.owner == self.owner)
             if row.state not in _UNFINISHED:
                 return mine
             if not mine and row.revision != revision:
@@ -338,7 +346,9 @@ class Ledger:
             text: Markdown, in place of the note that stood there; a note that a user wrote there stays.
             number: Of the trial; none is a note on the study.
         """
-        from fvsearch.ledger._tables import TRIALS, sa
+        import sqlalchemy as sa
+
+        from fvsearch.ledger._tables import TRIALS
 
         def enter(connection: "sqlalchemy.Connection") -> None:
             this = (TRIALS.c.study_id == self.study_id, TRIALS.c.number == number)

@@ -5,6 +5,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import optuna
+import sqlalchemy as sa
 from optuna.distributions import CategoricalDistribution, distribution_to_json
 from optuna.trial import TrialState
 
@@ -14,8 +15,6 @@ from fvsearch.ledger.records import TrialRecord
 from fvsearch.study import Study
 
 if TYPE_CHECKING:
-    import sqlalchemy
-
     from fvsearch.ledger._storage import LedgerStorage
 
 UNFINISHED = {"running": TrialState.RUNNING, "paused": TrialState.WAITING}
@@ -46,7 +45,7 @@ class Shown:
         self._distributions = {path: CategoricalDistribution(choices) for path, choices in domains.items()}
         self._told = {path: distribution_to_json(distribution) for path, distribution in self._distributions.items()}
 
-    def begin(self, connection: "sqlalchemy.Connection", record: TrialRecord) -> tuple[int, int]:
+    def begin(self, connection: sa.Connection, record: TrialRecord) -> tuple[int, int]:
         """Enter a trial that runs: its id at Optuna's, and its number."""
         trial_id = self._storage.create_new_trial(self._study_id)
         params = [
@@ -62,7 +61,7 @@ class Shown:
         tables.insert_rows(connection, tables.OPTUNA_PARAMS, params)
         tables.insert_rows(connection, tables.OPTUNA_ATTRIBUTES, _attributes(trial_id, told))
         trials = tables.OPTUNA_TRIALS
-        number = connection.execute(tables.sa.select(trials.c.number).where(trials.c.trial_id == trial_id)).scalar_one()
+        number = connection.execute(sa.select(trials.c.number).where(trials.c.trial_id == trial_id)).scalar_one()
         return trial_id, int(number)
 
     def go_on(self, trial_id: int, record: TrialRecord) -> None:
@@ -70,7 +69,7 @@ class Shown:
         with _whatever_it_is():
             self._storage.set_trial_state_values(trial_id, UNFINISHED[record.state])
 
-    def end(self, connection: "sqlalchemy.Connection", trial_id: int, record: TrialRecord) -> None:
+    def end(self, connection: sa.Connection, trial_id: int, record: TrialRecord) -> None:
         """Enter a trial's end.
 
         What was trained over budget (the baseline may be) is not COMPLETE to Optuna, though its values are kept: optuna-dashboard looks for

@@ -52,7 +52,7 @@ class LedgerStorage(RDBStorage):
         template = url.replace("{", "{{").replace("}", "}}")
         super().__init__(template, {"connect_args": connect_args, "pool_pre_ping": True, "hide_parameters": True})
         self._here = threading.local()
-        self.scoped_session = scoped_session(self._open_session)
+        self.scoped_session = scoped_session(self._open_session)  # type: ignore[arg-type]  # any maker of sessions will do
         if self.engine.dialect.name == "sqlite":
             # Python's driver would begin a transaction with the first write, and none for a read before it.
             sqlalchemy.event.listen(self.engine, "checkout", _begin_nothing)

@@ -222,7 +222,9 @@ class SharedCrew(Crew):
         self.look()
 
     def _set(self, **values: object) -> None:
-        from fvsearch.ledger._tables import COORDINATORS, sa
+        import sqlalchemy as sa
+
+        from fvsearch.ledger._tables import COORDINATORS
 
         mine = (COORDINATORS.c.study_id == self._ledger.study_id, COORDINATORS.c.id == self._ledger.owner)
         self._ledger.storage.change(lambda connection: connection.execute(sa.update(COORDINATORS).where(*mine).values(**values)))
@@ -232,9 +234,10 @@ class SharedCrew(Crew):
 
     def _beat(self) -> None:
         """The thread's work, on a connection of its own."""
+        import sqlalchemy as sa
         from sqlalchemy.exc import SQLAlchemyError
 
-        from fvsearch.ledger._tables import COORDINATORS, sa
+        from fvsearch.ledger._tables import COORDINATORS
 
         mine = (COORDINATORS.c.study_id == self._ledger.study_id, COORDINATORS.c.id == self._ledger.owner)
         while not self._ended.wait(self._member.lease.heartbeat):
@@ -270,7 +273,9 @@ def coordinators(ledger: Ledger, left: bool = False) -> tuple[Coordinator, ...]:
         ledger: That they share.
         left: Those who have, too.
     """
-    from fvsearch.ledger._tables import COORDINATORS, sa
+    import sqlalchemy as sa
+
+    from fvsearch.ledger._tables import COORDINATORS
 
     query = sa.select(COORDINATORS).where(COORDINATORS.c.study_id == ledger.study_id)
     query = query if left else query.where(sa.not_(COORDINATORS.c.left))
