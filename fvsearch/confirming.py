@@ -90,7 +90,8 @@ def confirmations(ledger: Ledger) -> tuple[Confirmation, ...]:
 
 def fresh_values(study: Study, trainings: Sequence[Confirmation]) -> dict[str, list[float]]:
     """By arch hash, what trainings with fresh seeds on the whole training split told of the first learned objective."""
-    learned, found = learned_objective(study), {}
+    learned = learned_objective(study)
+    found: dict[str, list[float]] = {}
     for one in trainings:
         if not one.failed and one.train_share == study.data.train_share:
             found.setdefault(one.arch_hash, []).append(one.value(learned))

@@ -107,7 +107,7 @@ class Proposer(Record, frozen=True, kw_only=True):
         oracle: KerasTuner's: "random", "bayesian", "hyperband" or "grid"; of no other engine, as `scalar`.
         scalar: The one objective that KerasTuner's oracles see; "bayesian" and "hyperband" need it where a study has several.
         population: Archs in a generation of NSGA-II and NSGA-III; keep it well under the number of trials.
-        starts: Archs spread over predicted memory that are evaluated before the engine proposes; unless said 5 with "front", which
+        starts: Archs spread over predicted memory that are evaluated before the engine proposes; unless said 4 with "front", which
             spreads them over its first cost and counts what else was evaluated, and none with others.
         candidates: Of "front": a space of so many archs at most is looked at whole for each proposal; of a larger one a draw is, which is
             renewed as the search goes on.
@@ -144,7 +144,7 @@ class Proposer(Record, frozen=True, kw_only=True):
     @property
     def num_starts(self) -> int:
         """Archs that are spread over cost before the engine proposes."""
-        return self.starts if self.starts is not None else 5 if self.name == "front" else 0
+        return self.starts if self.starts is not None else 4 if self.name == "front" else 0
 
 
 class EarlyStopping(Record, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fvsearch.engines.front.evidence import Encoder, Observation
-from fvsearch.engines.front.surrogate import Surrogate
+from fvsearch.engines.front.mixture import Mixture
 from fvsearch.posterior._records import Belief, Posterior
 from fvsearch.rungs import learned_objective
 from fvsearch.standing import Standing, turned
@@ -32,7 +32,7 @@ def believe(study: Study, found: Sequence[Standing], fresh: Mapping[str, Sequenc
         for standing, known in zip(whole, values, strict=True)
     ]
     observations += [Observation(s.trial.arch, turned(study, learned, s.values[learned]), 1, s.trial.epochs_done) for s in early]
-    surrogate = Surrogate(Encoder(study).evidence(observations))
+    surrogate = Mixture(Encoder(study).evidence(observations))
     mean, covariance = (part[..., : len(whole)] for part in surrogate.observed())
     covariance = covariance[: len(whole)]
     low, high = surrogate.interval(mean, np.sqrt(np.maximum(np.diag(covariance), 0.0)))

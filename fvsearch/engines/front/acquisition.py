@@ -27,6 +27,9 @@ Numbers: TypeAlias = NDArray[np.float64]
 _TABLE = 4_000_000
 """Numbers of a table that are held at once."""
 
+_CHUNK = 2048
+"""Candidates that are judged at once: what is held of them fits a core's cache."""
+
 
 class Front:
     """Points that an improvement is measured against.
@@ -59,45 +62,47 @@ class Front:
             costs: (candidates, costs); a candidate that is not below the reference in each adds nothing.
         """
         found = np.zeros(len(mean))
-        inside = np.flatnonzero((costs < self._cost_reference).all(axis=1))
-        if not len(inside):
+        rows = np.flatnonzero((costs < self._cost_reference).all(axis=1))
+        if not len(rows):
             return found
-        mean, deviation, costs = mean[inside], deviation[inside], costs[inside]
         edges = [
-            np.unique(np.concatenate([[column.min()], points[points > column.min()], [limit]]))
-            for column, points, limit in zip(costs.T, self.costs.T, self._cost_reference, strict=True)
+            np.unique(np.concatenate([[least], points[points > least], [limit]]))
+            for least, points, limit in zip(costs[rows].min(axis=0), self.costs.T, self._cost_reference, strict=True)
         ]
-        corners = _corners(edges, costs)
         heights = np.append(self.values, self._reference)
-        size = math.prod(map(len, edges))
-        block = max(1, _TABLE // size)
-        below = np.zeros(len(mean))
+        block = max(1, _TABLE // math.prod(map(len, edges)))
         for first in range(0, len(heights), block):
-            table = self._free(edges, first, heights[first : first + block])
-            free = np.sum([weight[:, None] * table[vertex] for vertex, weight in corners], axis=0)
-            for level, height in enumerate(heights[first : first + block]):
-                up_to = _integral(height, mean, deviation)
-                found[inside] += free[:, level] * (up_to - below)
-                below = up_to
+            # From the height below the block's first, or from where nothing is.
+            levels = heights[max(0, first - 1) : first + block]
+            table = self._free(edges, first, len(heights[first : first + block]))
+            for start in range(0, len(rows), _CHUNK):
+                some = rows[start : start + _CHUNK]
+                up_to = _integral(levels, mean[some], deviation[some])
+                between = np.diff(up_to, axis=1, prepend=0.0 if first == 0 else up_to[:, :1])[:, first > 0 :]
+                free = np.sum([weight[:, None] * table[vertex] for vertex, weight in _corners(edges, costs[some])], axis=0)
+                found[some] += np.einsum("cl,cl->c", free, between)
         return found
 
-    def _free(self, edges: list[Numbers], first: int, heights: Numbers) -> Numbers:
+    def _free(self, edges: list[Numbers], first: int, count: int) -> Numbers:
         """(vertices of the grid, heights): the area from a vertex to the reference that is not dominated just below each height.
 
-        Below the height of number l lie the front's first l points.
+        Below the height of number l, counted from 0, lie the front's first l points.
+
+        Args:
+            edges: Of the grid, by cost.
+            first: Number of the first height.
+            count: How many heights.
         """
-        shape = [len(edge) for edge in edges]
         # By cell, which the vertex of its least costs names: the first of the front's points that dominates it.
-        dominating = np.full(shape, len(self.values), np.int64)
+        dominating = np.full([len(edge) for edge in edges], len(self.values), np.int64)
         for number in range(len(self.values) - 1, -1, -1):
             from_here = tuple(slice(int(np.searchsorted(edge, cost)), None) for edge, cost in zip(edges, self.costs[number], strict=True))
             dominating[from_here] = number
-        levels = first + np.arange(len(heights))
-        areas = (levels <= dominating[..., None]).astype(float)
+        areas = (first + np.arange(count) <= dominating[..., None]).astype(float)
         for axis, edge in enumerate(edges):
             widths = np.append(np.diff(edge), 0.0).reshape([-1 if other == axis else 1 for other in range(areas.ndim)])
             areas = np.flip(np.cumsum(np.flip(areas * widths, axis), axis), axis)
-        return areas.reshape(-1, len(heights))
+        return areas.reshape(-1, count)
 
 
 def _corners(edges: list[Numbers], costs: Numbers) -> list[tuple[NDArray[np.int64], Numbers]]:
@@ -117,8 +122,8 @@ def _corners(edges: list[Numbers], costs: Numbers) -> list[tuple[NDArray[np.int6
     return found
 
 
-def _integral(height: float, mean: Numbers, deviation: Numbers) -> Numbers:
-    """The integral psi at a height: (candidates,)."""
-    gap = height - mean
-    z = gap / deviation
-    return gap * ndtr(z) + deviation * np.exp(-0.5 * z * z) / math.sqrt(2 * math.pi)
+def _integral(heights: Numbers, mean: Numbers, deviation: Numbers) -> Numbers:
+    """The integral psi: (candidates, heights)."""
+    gap = heights[None, :] - mean[:, None]
+    z = gap / deviation[:, None]
+    return gap * ndtr(z) + deviation[:, None] * np.exp(-0.5 * z * z) / math.sqrt(2 * math.pi)

@@ -100,7 +100,7 @@ def of_space(space: Space, costs: Costs, most: int, cost: str, seed: Sequence[in
 
 def neighbours(space: Space, archs: Archs) -> Archs:
     """The members of a space that differ from one of these archs in one param, each once; what breaks a rule is repaired."""
-    found = {}
+    found: dict[Arch, None] = {}
     for row in range(len(archs)):
         params = space.params(archs.arch(row))
         for path, choices in space.domains().items():

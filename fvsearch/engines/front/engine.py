@@ -31,8 +31,8 @@ RENEWED = 8
 _CLIMBED = 8
 """Archs of a draw, the best, whose neighbours are looked at too."""
 
-_NEAR = 0.02
-"""Share of the candidates, the nearest to a start's cost, that the start is drawn from."""
+_NEAR = 0.03
+"""How far off its cost a start may lie, as a share of the range that starts are spread over, in logarithms."""
 
 
 class FrontEngine:
@@ -143,7 +143,8 @@ class FrontEngine:
         # Both ends first; of equal gaps the cheapest, which is soonest told.
         gaps[[0, -1]] *= 2
         rows = np.flatnonzero(left)
-        near = rows[np.argsort(np.abs(position[rows] - targets[np.argmax(gaps)]), kind="stable")[: max(1, round(_NEAR * len(rows)))]]
+        off = np.abs(position[rows] - targets[np.argmax(gaps)])
+        near = rows[off <= max(off.min(), _NEAR * (targets[-1] - targets[0]))]
         return candidates.archs.arch(int(near[random.Random(f"{self._study.seed}/{len(known)}").randrange(len(near))]))
 
     def _best(self, candidates: Candidates, left: NDArray[np.bool_]) -> Arch:

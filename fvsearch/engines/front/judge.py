@@ -12,8 +12,11 @@ from fvsearch.engines.front.axes import Axes
 from fvsearch.engines.front.candidates import Candidates, Numbers, known_costs, known_violations
 from fvsearch.engines.front.errors import Errors, Measured, chance_to_meet, corrected, excess
 from fvsearch.engines.front.evidence import Encoder, Observation
-from fvsearch.engines.front.surrogate import Inputs, Surrogate, nearness
+from fvsearch.engines.front.surrogate import Inputs, Surrogate
 from fvsearch.study import CHANCE, LEARNED, Study
+
+_FAILING = "training"
+"""What a failure breaks, as an overdrawn budget is broken."""
 
 
 class Told(NamedTuple):
@@ -45,8 +48,6 @@ class Judge:
             self._surrogate = self._surrogate.given_means(encoder.inputs(encoder.archs(pending)))
         self._front = self._improved(values, pending)
         self._errors = self._learn_errors(told)
-        self._failed = self._inputs([one.arch for one in told if isinstance(one.outcome, Failed)])
-        self._trained = self._inputs([one.arch for one in values])
 
     def gains(self, candidates: Candidates, inputs: Inputs) -> tuple[Numbers, Numbers]:
         """What each is expected to add to the front, and how uncertain its value is: (candidates,) both.
@@ -58,15 +59,7 @@ class Judge:
         mean, deviation = self._surrogate.posterior(inputs)
         costs = self._axes(corrected(candidates.costs, self._errors, inputs), len(candidates))
         gains = self._front.expected_improvement(mean, deviation, costs)
-        gains *= chance_to_meet(self._errors, candidates.violations, inputs)
-        if len(self._failed):
-            # By how trainings near it went, and one before them that went well.
-            bad, good = nearness(inputs, self._failed), nearness(inputs, self._trained)
-            gains *= (1 + good) / (1 + good + bad)
-        return gains, deviation
-
-    def _inputs(self, archs: Sequence[Arch]) -> Numbers:
-        return self._encoder.inputs(self._encoder.archs(archs))
+        return gains * chance_to_meet(self._errors, candidates.violations, inputs), deviation
 
     def _observation(self, told: Told) -> Observation:
         """What the surrogate learns from."""
@@ -97,15 +90,17 @@ class Judge:
         return Front(mean[whole], self._axes(costs, len(archs))[whole], max([chance, *mean.tolist()]), self._axes.limits)
 
     def _learn_errors(self, told: Sequence[Told]) -> dict[str, Errors]:
-        """What measurements taught of predictions, by kind of budget."""
-        measured = [(one.arch, one.outcome) for one in told if isinstance(one.outcome, Completed | Infeasible)]
-        archs = self._encoder.archs([arch for arch, _ in measured])
+        """What measurements taught of predictions, by kind of budget; that trainings fail is one more, which nobody predicts."""
+        archs = self._encoder.archs([one.arch for one in told])
         predicted = known_violations(self._costs, known_costs(archs, self._costs), len(archs))
         margins: Mapping[str, float] = getattr(self._costs, "margins", {})
         inputs = self._encoder.inputs(archs)
         found: dict[str, list[Measured]] = {kind: [] for kind in predicted}
-        for row, (_, outcome) in enumerate(measured):
-            for kind, violation in outcome.constraints.items():
+        fails = any(isinstance(one.outcome, Failed) for one in told)
+        for row, (_, outcome) in enumerate(told):
+            if fails:
+                found.setdefault(_FAILING, []).append(Measured(inputs[row], 1.0 if isinstance(outcome, Failed) else -1.0))
+            for kind, violation in outcome.constraints.items() if isinstance(outcome, Completed | Infeasible) else ():
                 known = float(predicted[kind][row]) + margins.get(kind, 0.0) if kind in predicted else None
                 found.setdefault(kind, []).append(Measured(inputs[row], excess(kind, violation, known)))
         return {kind: Errors(measured, predicted=kind in predicted) for kind, measured in found.items()}

@@ -50,11 +50,10 @@ class FrontSampler(BaseSampler):
     def __init__(self, study: Study, costs: Costs | None = None, *, seed: int | None = None) -> None:
         if study.space is None:
             raise ConfigError("FrontSampler needs a study with a `space`, but it has a list of archs")
+        self._choices = study.space.domains()
         study = study if seed is None else study.with_settings(seed=seed)
         self._study, self._engine = study, FrontEngine(study, costs)
-        self._space: dict[str, BaseDistribution] = {
-            path: CategoricalDistribution(choices) for path, choices in study.space.domains().items()
-        }
+        self._space: dict[str, BaseDistribution] = {path: CategoricalDistribution(found) for path, found in self._choices.items()}
         self._random = RandomSampler(seed=study.seed)
         self._given: dict[int, Params] = {}
         # Threads of one study share its sampler.
@@ -116,11 +115,6 @@ class FrontSampler(BaseSampler):
             self._engine.tell(params, self._outcome(trial))
         elif trial.state == TrialState.RUNNING:
             self._engine.expect(params)
-
-    @property
-    def _choices(self) -> dict[str, tuple[Param, ...]]:
-        assert self._study.space is not None, "the constructor requires one"
-        return self._study.space.domains()
 
     def _outcome(self, trial: FrozenTrial) -> Outcome:
         if trial.state == TrialState.COMPLETE and trial.values and all(map(math.isfinite, trial.values)):

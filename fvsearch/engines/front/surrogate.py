@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_solve, cholesky, solve_triangular
 from scipy.optimize import minimize
-from scipy.stats import t as student
 
 Numbers: TypeAlias = NDArray[np.float64]
 Inputs: TypeAlias = NDArray[np.floating]
@@ -28,9 +27,6 @@ CHUNK = 4096
 
 _EARLY = 1.0
 """Standard deviation, in that of the observations, of what a rung may lie off the end."""
-
-_NEAR = 0.4
-"""What is near, in the distance of two archs drawn from the space."""
 
 _INTERCEPT = 1.0
 """The same of the mean of all archs, off the mean of those observed."""
@@ -109,6 +105,11 @@ class Surrogate:
         self._weights = cho_solve((self._factor, True), self._targets, check_finite=False)
         self._inverse = solve_triangular(self._factor, np.eye(len(covariance)), lower=True, check_finite=False)
 
+    def at(self, logarithms: Numbers) -> "Surrogate":
+        """The same evidence with other hyper-parameters, by their logarithms in the order of `hyper`."""
+        hyper = {name: math.exp(value) for name, value in zip(self.hyper, logarithms, strict=True)}
+        return Surrogate(self._evidence, known=(self._centre, self._unit, hyper))
+
     def given_means(self, inputs: Numbers) -> "Surrogate":
         """As if archs had been observed at their means: no mean changes, and what is near them is less uncertain.
 
@@ -143,14 +144,6 @@ class Surrogate:
         explained = among @ self._inverse.T
         return self._centre + self._unit * (among @ self._weights), self._unit**2 * (among - explained @ explained.T)
 
-    def interval(self, mean: Numbers, deviation: Numbers, share: float = 0.95) -> tuple[Numbers, Numbers]:
-        """The ends of the interval in which an arch's value lies with this probability.
-
-        By Student's distribution: the scale of all deviations is itself learned from so many observations.
-        """
-        times = float(student.ppf(0.5 + share / 2, len(self._targets) + 2))
-        return mean - times * deviation, mean + times * deviation
-
     def _across(self, archs: Inputs, known: Inputs) -> tuple[Inputs, Inputs]:
         """Covariances of archs with observed ones, and their own variances; in the precision that they come in."""
         exact = known.dtype.type
@@ -158,7 +151,9 @@ class Surrogate:
         inner = archs @ known.T / features
         squares, others = (np.einsum("cf,cf->c", part, part) / features for part in (archs, known))
         distance = np.sqrt(np.maximum(exact(0), (squares[:, None] + others[None, :] - 2 * inner) / 2))
-        linear, residual, own, intercept = (exact(value**2) for value in (*map(self.hyper.get, ("linear", "residual", "own")), _INTERCEPT))
+        linear, residual, own, intercept = (
+            exact(value**2) for value in (*(self.hyper[name] for name in ("linear", "residual", "own")), _INTERCEPT)
+        )
         across = linear * inner + intercept + residual * _matern(distance / length)
         return across, linear * squares + intercept + residual + own
 
@@ -191,14 +186,14 @@ class Surrogate:
         centres = np.log([PRIORS[name].centre for name in self._names])
         beginnings = [centres, centres + np.array([{"residual": 0.7, "noise": -0.7}.get(name, 0.0) for name in self._names])]
         found = [
-            minimize(self._loss, beginning, jac=True, method="L-BFGS-B", bounds=[(c - 4, c + 4) for c in centres], options={"maxiter": 60})
+            minimize(self.loss, beginning, jac=True, method="L-BFGS-B", bounds=[(c - 4, c + 4) for c in centres], options={"maxiter": 60})
             for beginning in beginnings
         ]
         best = min(found, key=lambda one: float(one.fun))
         return {name: math.exp(value) for name, value in zip(self._names, best.x, strict=True)}
 
-    def _loss(self, logarithms: Numbers) -> tuple[float, Numbers]:
-        """Minus the log posterior density, and its gradient."""
+    def loss(self, logarithms: Numbers) -> tuple[float, Numbers]:
+        """Minus the log posterior density of the hyper-parameters, but for a constant, and its gradient by their logarithms."""
         hyper = {name: math.exp(value) for name, value in zip(self._names, logarithms, strict=True)}
         covariance, derivatives = self._covariance(hyper)
         factor = cholesky(covariance, lower=True, check_finite=False)
@@ -213,22 +208,6 @@ class Surrogate:
             loss += 0.5 * off * off
             gradient.append(0.5 * float((inner * derivatives[name]).sum()) + off / prior.spread)
         return loss, np.array(gradient)
-
-
-def nearness(inputs: Inputs, known: Numbers) -> Numbers:
-    """(archs,): how many of the known archs lie near each, those farther off counting less.
-
-    Args:
-        inputs: (archs, features).
-        known: (known archs, features).
-    """
-    found = np.empty(len(inputs))
-    for start in range(0, len(inputs), CHUNK):
-        part = np.asarray(inputs[start : start + CHUNK], float)
-        squares = (part**2).sum(axis=1)[:, None] + (known**2).sum(axis=1)[None, :] - 2 * part @ known.T
-        distance = np.sqrt(np.maximum(0.0, squares / (2 * max(1, known.shape[1]))))
-        found[start : start + CHUNK] = _matern(distance / _NEAR).sum(axis=1)
-    return found
 
 
 def _matern(scaled: NDArray[np.floating]) -> NDArray[np.floating]:
