@@ -10,7 +10,7 @@ from fvsearch.calibrating.choose import check_wanted, settle_predictions
 from fvsearch.calibration import Predictions
 from fvsearch.confirming import Confirming, confirm
 from fvsearch.data import check_source, prepare_source
-from fvsearch.engines import Done, Failed, check_engine, make_engine
+from fvsearch.engines import Done, Failed, check_engine, engine_note, make_engine
 from fvsearch.errors import ConfigError
 from fvsearch.feasibility import Predictor, feasible_note, require_feasible
 from fvsearch.importing import Imported, import_trials, open_source, starts_note, warm_starts
@@ -162,6 +162,7 @@ class _Search:
         """What there is to search, and what the search begins with."""
         parts = (
             feasible_note(self.study, self.predictor),
+            engine_note(self.study),
             self.taken.sentence if self.taken else "",
             starts_note(self.study, screen.skipped),
         )

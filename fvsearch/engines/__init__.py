@@ -20,6 +20,7 @@ __all__ = [
     "Suggestion",
     "Wait",
     "check_engine",
+    "engine_note",
     "make_engine",
 ]
 
@@ -43,6 +44,15 @@ def check_engine(study: Study) -> None:
             'the sampler "gp" computes in PyTorch, whatever the backend, and it is not installed; '
             '`pip install "fvsearch[torch]"` installs it, or take sampler = "tpe"'
         )
+
+
+def engine_note(study: Study) -> str:
+    """What a user should know of how the study's engine chooses, in a clause; empty where there is nothing."""
+    if study.engine.name != "front":
+        return ""
+    from fvsearch.engines.front import front_note
+
+    return front_note(study)
 
 
 def make_engine(study: Study, costs: Costs | None = None) -> Engine:

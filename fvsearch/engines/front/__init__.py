@@ -3,10 +3,23 @@
 from collections.abc import Sequence
 
 from fvsearch.errors import ConfigError
-from fvsearch.study import LEARNED, Objective
+from fvsearch.study import LEARNED, Objective, Study
 
 MOST_COSTS = 3
 """Among the objectives: the exact expected improvement takes time that grows as a power of them."""
+
+
+DRAWN = 100_000
+"""Archs that are looked at of a space that is too large to look at whole."""
+
+
+def front_note(study: Study) -> str:
+    """What the engine chooses from, in a clause."""
+    size = study.space.size() if study.space else len(study.engine.archs)
+    if size <= study.engine.candidates:
+        return "the engine looks at all of them for each proposal"
+    drawn = min(DRAWN, study.engine.candidates)
+    return f"the engine looks at a draw of {drawn:,} for each proposal, renewed as it goes on, and at what is near the best of them"
 
 
 def check_front(objectives: Sequence[Objective]) -> None:

@@ -8,14 +8,12 @@ from numpy.typing import NDArray
 
 from fvsearch.arch import Arch
 from fvsearch.engines.base import Costs
+from fvsearch.engines.front import DRAWN
 from fvsearch.engines.front.archs import Archs, all_archs, costs_of, drawn_archs
 from fvsearch.feasibility import Predictor
 from fvsearch.space import Space
 
 Numbers: TypeAlias = NDArray[np.float64]
-
-DRAWN = 100_000
-"""Archs of a space that is too large to look at whole."""
 
 _OVERDRAWN, _STRATA = 4, 64
 """How many times as many are drawn as are kept, and into how many strata of equal width in the logarithm of cost they are sorted."""

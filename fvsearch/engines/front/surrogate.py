@@ -70,7 +70,7 @@ PRIORS: dict[str, Prior] = {
     "residual": Prior(0.4, 0.7),
     "length": Prior(0.7, 0.5),
     "own": Prior(0.2, 0.5),
-    "noise": Prior(0.4, 0.8),
+    "noise": Prior(0.5, 0.7),
     "early": Prior(0.6, 0.7),
 }
 """In units of the observations' standard deviation; the length in that of the distance of two archs drawn from the space."""

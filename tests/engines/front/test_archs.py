@@ -97,7 +97,9 @@ def test_features_are_finite_and_scaled_over_the_space():
     scaled = Scale(found)
     inputs = scaled(found)
     assert inputs.mean(axis=0) == pytest.approx(np.zeros(len(scaled.names)), abs=1e-9)
-    assert inputs.std(axis=0) == pytest.approx(np.ones(len(scaled.names)))
+    spread = dict(zip(scaled.names, inputs.std(axis=0), strict=True))
+    assert spread["params"] == pytest.approx(spread["macs"]) == pytest.approx(2 * spread["depth"])
+    assert np.mean([value**2 for value in spread.values()]) == pytest.approx(1)
     # The first stage cannot pool, so nothing is to be learned of that.
     assert "max_pooling.0" not in scaled.names
     assert {"params", "macs", "tokens.1", "max_pooling.1"} <= set(scaled.names)

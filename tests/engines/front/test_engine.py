@@ -8,7 +8,7 @@ import statistics
 import pytest
 
 from fvsearch.budgets import Budget
-from fvsearch.engines import Completed, Done, Failed, Infeasible, Stopped, Suggestion, check_engine, make_engine
+from fvsearch.engines import Completed, Done, Failed, Infeasible, Stopped, Suggestion, check_engine, engine_note, make_engine
 from fvsearch.engines.front.archs import all_archs, costs_of
 from fvsearch.errors import ConfigError
 from fvsearch.feasibility import Predictor
@@ -406,3 +406,10 @@ def test_params_of_another_space_and_values_that_are_not_one_an_objective_are_re
     listed = make_engine(STUDY.with_settings(space=None, engine=Proposer(name="front", archs=(tiny_arch(),))))
     with pytest.raises(ConfigError, match="one `index` from 0 to 0"):
         listed.tell({"index": 1}, Failed(reason="NaN"))
+
+
+def test_a_user_is_told_whether_all_archs_are_looked_at_or_a_draw():
+    assert engine_note(STUDY) == "the engine looks at all of them for each proposal"
+    large = engine_note(load_study("reinvestment-shapes", ["engine.name=front"]))
+    assert large.startswith("the engine looks at a draw of 100,000 for each proposal, renewed as it goes on")
+    assert engine_note(tiny_study()) == ""
