@@ -3,7 +3,6 @@
 A Study is resolved: its space and its archs are records. A study file may name them instead; `library.load_study` resolves names.
 """
 
-import re
 from typing import Any, Literal
 
 import msgspec
@@ -12,7 +11,7 @@ from fvsearch.arch import Arch
 from fvsearch.budgets import Budget
 from fvsearch.errors import ConfigError
 from fvsearch.recipe import Recipe
-from fvsearch.records import Record, require_at_least, require_fraction
+from fvsearch.records import Record, require_at_least, require_fraction, require_name
 from fvsearch.space import Space
 
 Direction = Literal["maximize", "minimize"]
@@ -203,8 +202,7 @@ class Study(Record, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         require_at_least(1, self, "trials", "repeats")
         require_at_least(0, self, "seed")
-        if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", self.name):
-            raise ConfigError(f"`name` must be letters, digits, '.', '_' and '-', for it names a folder, but got {self.name!r}")
+        require_name(self.name)
         if (self.space is None) != (self.engine.name == "listed"):
             raise ConfigError('`space` must be given, except with the engine "listed", which has its archs instead')
         names = [objective.name for objective in self.objectives]

@@ -11,6 +11,9 @@ from fvsearch.rungs import learned_objective
 from fvsearch.study import Study
 from fvsearch.training.metrics import EpochMetrics, MetricsFile
 
+MOST_REHEARSED = 10_000
+"""Trials to start whose beginnings and ends are gone through one by one, to tell the time left."""
+
 
 class Underway(Record, frozen=True, kw_only=True):
     """How far a trial is that has not ended.
@@ -126,6 +129,10 @@ def seconds_left(
     free = sorted(_remaining(ended, one, pace) for one in running)[:workers]
     free = [0.0] * (workers - len(free)) + free
     last = max(free)
+    if to_start > MOST_REHEARSED:
+        # Then it is as good as spread evenly.
+        whole = statistics.fmean(free) + each * to_start / workers
+        return whole if until is None else max(last, min(whole, until + each))
     for _ in range(max(0, to_start)):
         begins = heapq.heappop(free)
         if until is not None and begins >= until:

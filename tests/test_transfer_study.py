@@ -52,8 +52,8 @@ def test_searches_and_transfers_are_told_apart() -> None:
     ("changes", "law"),
     [
         ({"archs": {}}, "`archs` must name at least one arch"),
-        ({"archs": {"a/b": STUDY.archs["ViT"]}, "published": ()}, "a name must be letters, digits"),
-        ({"name": "../up"}, "a name must be letters, digits"),
+        ({"archs": {"a/b": STUDY.archs["ViT"]}, "published": ()}, "`name` must be letters, digits"),
+        ({"name": "../up"}, "`name` must be letters, digits"),
         ({"seeds": 0}, "`seeds` must be at least 1"),
         (
             {"finetuning": Training(data=msgspec.structs.replace(DATA, image_size=11), recipe=STUDY.finetuning.recipe)},
