@@ -4,7 +4,6 @@ A Study is resolved: its space and its archs are records. A study file may name 
 """
 
 import math
-import re
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
@@ -14,7 +13,7 @@ from fvsearch.arch import Arch
 from fvsearch.budgets import Budget
 from fvsearch.errors import ConfigError
 from fvsearch.recipe import Recipe
-from fvsearch.records import Record, require_at_least, require_fraction
+from fvsearch.records import Record, require_at_least, require_fraction, require_name
 from fvsearch.space import Space
 
 Direction = Literal["maximize", "minimize"]
@@ -228,8 +227,7 @@ class Study(Record, frozen=True, kw_only=True):
         require_at_least(1, self, "trials", "repeats")
         require_resources(self.resources)
         require_at_least(0, self, "seed")
-        if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", self.name):
-            raise ConfigError(f"`name` must be letters, digits, '.', '_' and '-', for it names a folder, but got {self.name!r}")
+        require_name(self.name)
         if (self.space is None) != bool(self.engine.archs):
             raise ConfigError("`space` must be given, except where the engine has a list of `archs` instead")
         names = [objective.name for objective in self.objectives]

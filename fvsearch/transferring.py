@@ -16,7 +16,7 @@ from fvsearch.files import locked_folder, write_atomically
 from fvsearch.ledger import now
 from fvsearch.measuring import MeasureRequest, measure_throughputs
 from fvsearch.meters.measured import Measured
-from fvsearch.records import Record, from_toml, to_toml
+from fvsearch.records import Record, from_json, from_toml, to_toml
 from fvsearch.training.run import Run, RunSummary, train_run
 from fvsearch.training.segment import derive_seed
 from fvsearch.transfer_study import ENDED, STUDY_FILE, Training, TransferStudy, is_transfer_folder
@@ -147,13 +147,13 @@ def read_transfer(folder: Path) -> tuple[TransferStudy, tuple[TransferResult, ..
     if not is_transfer_folder(folder):
         raise ConfigError(f"{folder} must be the folder of a transfer study, but it holds none; `fvsearch run transfer-shapes` makes one")
     path = folder / COSTS_FILE
-    costs = msgspec.json.decode(path.read_bytes(), type=Costs) if path.exists() else None
+    costs = from_json(path, Costs) if path.exists() else None
     return from_toml(folder / STUDY_FILE, TransferStudy), results(folder), costs
 
 
 def results(folder: Path) -> tuple[TransferResult, ...]:
     """What has ended, by name."""
-    return tuple(msgspec.json.decode(path.read_bytes(), type=TransferResult) for path in sorted((folder / ENDED).glob("*.json")))
+    return tuple(from_json(path, TransferResult) for path in sorted((folder / ENDED).glob("*.json")))
 
 
 def _claim(folder: Path, study: TransferStudy) -> None:

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import msgspec
 
+from fvsearch.errors import ConfigError
 from fvsearch.ledger import TrialRecord, now
 from fvsearch.processes import ProcessName
-from fvsearch.records import Record
+from fvsearch.records import Record, from_json
 
 LIVE_FILE = "progress.json"
 
@@ -178,8 +179,10 @@ def keep_activity(folder: Path, activity: str) -> None:
 def read_live(folder: Path) -> Live | None:
     """What the latest start of the search in a folder told last; none where there is nothing to read."""
     try:
-        return msgspec.json.decode((folder / LIVE_FILE).read_bytes(), type=Live)
-    except (OSError, msgspec.MsgspecError):
+        live: Live = from_json(folder / LIVE_FILE, Live)
+        seconds_since(live.at)
+        return live
+    except (ConfigError, ValueError):
         return None
 
 

@@ -84,7 +84,7 @@ class MetricsFile:
         for line in self.path.read_bytes().splitlines(keepends=True) if self.path.exists() else ():
             try:
                 metrics = msgspec.json.decode(line, type=EpochMetrics)
-            except (msgspec.DecodeError, UnicodeDecodeError):
+            except ValueError:
                 break
             if metrics.epoch != len(epochs) or not line.endswith(b"\n"):
                 break

@@ -6,8 +6,10 @@ import keras
 import msgspec
 
 from fvsearch.data import SearchSplits, load_search_splits, problem_notes
+from fvsearch.errors import ConfigError
 from fvsearch.meters.lock import SharedDevice
 from fvsearch.meters.memory import step_memory
+from fvsearch.records import from_json
 from fvsearch.training.checkpoint import read_checkpoint, save_checkpoint
 from fvsearch.training.device import Devices, device_name, set_up_device, versions
 from fvsearch.training.energy import device_energy
@@ -51,9 +53,9 @@ class Work:
     def ended(self) -> SegmentResult | None:
         """The result that stands on disk, if this very segment has ended and what it left is whole."""
         try:
-            ended = msgspec.json.decode(self.result_path.read_bytes(), type=Ended)
+            ended: Ended = from_json(self.result_path, Ended)
             checkpoint = read_checkpoint(self.checkpoint_path)
-        except (OSError, ValueError):
+        except (ConfigError, ValueError):
             return None
         # The start may lie elsewhere by now: its hash is the identity's.
         if msgspec.structs.replace(ended.segment, folder=self.segment.folder, start=self.segment.start) != self.segment:
