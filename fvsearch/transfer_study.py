@@ -23,6 +23,9 @@ class Training(Record, frozen=True, kw_only=True):
     data: Data
     recipe: Recipe
 
+    def __post_init__(self) -> None:
+        self.recipe.augmentation.require_colors(self.data.channels)
+
 
 class Way(NamedTuple):
     """One way from images to a fine-tuned model.

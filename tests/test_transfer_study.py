@@ -4,6 +4,7 @@ import msgspec
 import pytest
 from transfers import DATA, STUDY
 
+from fvsearch.augmentation import Augmentation
 from fvsearch.errors import ConfigError
 from fvsearch.library import is_transfer, load_study, load_transfer, shipped
 from fvsearch.records import from_builtins, from_toml, to_builtins, to_toml
@@ -46,6 +47,12 @@ def test_searches_and_transfers_are_told_apart() -> None:
     assert "transfer-shapes" not in shipped("studies")
     with pytest.raises(ConfigError, match="is a transfer study, which trains all that it names"):
         load_study("transfer-shapes")
+
+
+def test_colours_are_altered_of_images_that_have_them() -> None:
+    recipe = msgspec.structs.replace(STUDY.finetuning.recipe, augmentation=Augmentation(grayscale=0.2))
+    with pytest.raises(ConfigError, match=r"`augmentation.grayscale` must be 0 for images without red, green and blue"):
+        Training(data=DATA, recipe=recipe)
 
 
 @pytest.mark.parametrize(

@@ -154,8 +154,11 @@ def _train(
     set_backend(backend)
     from fvsearch.data import prepare_source
     from fvsearch.progress import watch_training
+    from fvsearch.training.distribute import check_distribution
     from fvsearch.training.run import train_run
 
+    if distribution is not None:
+        check_distribution(distribution, run.arch, run.recipe)
     prepare_source(run.data, lambda activity: click.echo(activity, err=True))
     with watch_training(run) as show:
 

@@ -7,9 +7,9 @@ has them. An image that has the target's size already is thus taken whole, as is
 
 import contextlib
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from fvsearch.data.images import Box
 
@@ -30,11 +30,24 @@ DRAFTED = ("JPEG", "MPO")
 ORIENTATION = 0x0112
 """The EXIF tag that says how an image is to be turned."""
 
+TURNED = (5, 6, 7, 8)
+"""Its values that exchange height and width; what is none of 1 to 8 says nothing."""
+
 Encoded = Path | IO[bytes]
 
 
 class UnreadableError(Exception):
-    """An image that cannot be read; the reason, in a few words. Whoever reads many decides what becomes of it."""
+    """An image that cannot be read; the reason, in a few words. Whoever reads many decides what becomes of it.
+
+    Args:
+        reason: As above.
+        lasting: Whether it lies in the image's bytes. What the system has against a file (no permission, too many open files, a disk that
+            is away) may pass without the file changing.
+    """
+
+    def __init__(self, reason: str, *, lasting: bool = True) -> None:
+        super().__init__(reason)
+        self.lasting = lasting
 
 
 def decode(encoded: Encoded, shape: tuple[int, int, int], crop: Callable[[int, int], Box]) -> "NDArray[np.uint8]":
@@ -52,16 +65,16 @@ def decode(encoded: Encoded, shape: tuple[int, int, int], crop: Callable[[int, i
         UnreadableError: The image is broken, or of a kind that is not one of levels from dark to light.
     """
     import numpy as np
-    from PIL import Image, ImageOps
+    from PIL import Image
 
     height, width, channels = shape
     with open_image(encoded) as image:
         with _unreadable():
             drafts = image.format in DRAFTED
             # Others are decoded whole and turned before their size is asked for: where the tag is, and who minds it, is their affair.
-            is_turned = drafts and image.getexif().get(ORIENTATION, 1) >= 5
+            is_turned = drafts and _exif(image).get(ORIENTATION) in TURNED
             if not drafts:
-                ImageOps.exif_transpose(image, in_place=True)
+                _turn(image)
         original = image.size if is_turned else image.size[::-1]  # (height, width), upright
         top, left, box_height, box_width = box = crop(*original)
         if not (0 <= top < top + box_height <= original[0] and 0 <= left < left + box_width <= original[1]):
@@ -70,7 +83,7 @@ def decode(encoded: Encoded, shape: tuple[int, int, int], crop: Callable[[int, i
             shrunk = 1
             if drafts:
                 shrunk = _draft(image, min(box_height / height, box_width / width) / GAP)
-                ImageOps.exif_transpose(image, in_place=True)
+                _turn(image)
             corners = (left / shrunk, top / shrunk, (left + box_width) / shrunk, (top + box_height) / shrunk)
             resized = _levels(image, channels).resize((width, height), Image.Resampling.BILINEAR, box=corners, reducing_gap=GAP)
             return np.asarray(resized).reshape(shape)
@@ -115,6 +128,23 @@ def _draft(image: "Image", shrink: float) -> int:
     return 1 if drafted is None else round(width / drafted[1][2])
 
 
+def _turn(image: "Image") -> None:
+    """Turn an image upright, in place, as its EXIF data say."""
+    from PIL import ImageOps
+
+    image.load()
+    if _exif(image):
+        ImageOps.exif_transpose(image, in_place=True)
+
+
+def _exif(image: "Image") -> "Mapping[int, Any]":
+    """An image's EXIF data; none where they are broken, for the image need not be."""
+    try:
+        return image.getexif()
+    except Exception:  # whatever Pillow's parser stumbles over
+        return {}
+
+
 def _levels(image: "Image", channels: int) -> "Image":
     """Pixels of 8 bits: 16 bits are scaled down, and what is transparent shows white."""
     import numpy as np
@@ -148,7 +178,8 @@ def _unreadable() -> Iterator[None]:
     except UnidentifiedImageError:
         raise UnreadableError("not an image that Pillow knows") from None
     except OSError as error:
-        raise UnreadableError(error.strerror or str(error)) from None
+        # Pillow's own of this kind, such as that of a truncated file, have no number.
+        raise UnreadableError(error.strerror or str(error), lasting=error.errno is None) from None
     except MemoryError:
         raise
     except Exception as error:

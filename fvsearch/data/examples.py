@@ -66,6 +66,7 @@ def integer_of(buffer: Buffer, feature: Span) -> int:
             at = span.start
             while number == 1 and at < span.end:
                 value, at = _varint(buffer, at, span.end)
+                value &= 2**64 - 1  # ten bytes of seven bits hold more
                 values.append(value - 2**64 if value >= 2**63 else value)
     if len(values) != 1:
         raise ValueError(f"{len(values)} integers where one was expected")

@@ -31,8 +31,14 @@ CHUNK = 64
 SHOWN = 12
 """Folders that an error lists."""
 
-Verdicts = dict[str, tuple[Stamp, str]]
-"""By path in the folder: the file's stamp, and why it cannot be read, or nothing."""
+Verdict = tuple[Stamp, str]
+"""The file's stamp, and why it cannot be read, or nothing."""
+
+Verdicts = dict[str, Verdict]
+"""By path in the folder."""
+
+NO_FILE: Stamp = (0, 0)
+"""No file's stamp."""
 
 
 class Files(NamedTuple):
@@ -177,9 +183,9 @@ def _verdicts(folder: Path, roots: dict[str, Path], known: Verdicts, source: str
     with ThreadPool(THREADS) as threads:
         stamps = dict(zip(paths, threads.imap(lambda path: _stamp(folder / path), paths, CHUNK), strict=True))
         new = [path for path in paths if path not in known or known[path][0] != stamps[path]]
-        reasons = threads.imap(lambda path: _reason(folder / path), new, CHUNK)
-        found = dict(zip(counted(new, f"checking {source}", tell, of="images"), reasons, strict=True))
-    return {path: (stamps[path], found[path]) if path in found else known[path] for path in paths}
+        verdicts = threads.imap(lambda path: _verdict(folder / path, stamps[path]), new, CHUNK)
+        found = dict(zip(counted(new, f"checking {source}", tell, of="images"), verdicts, strict=True))
+    return {path: found[path] if path in found else known[path] for path in paths}
 
 
 def _stamp(path: Path) -> Stamp:
@@ -187,13 +193,13 @@ def _stamp(path: Path) -> Stamp:
     try:
         return file_stamp(path)
     except OSError:
-        return 0, 0
+        return NO_FILE
 
 
-def _reason(path: Path) -> str:
-    """Why the image cannot be read, as far as its header tells; nothing where it does not."""
+def _verdict(path: Path, stamp: Stamp) -> Verdict:
+    """Whether the image can be read, as far as its header tells; what does not lie in the file is looked at again the next time."""
     try:
         open_image(path).close()
     except UnreadableError as error:
-        return str(error)
-    return ""
+        return stamp if error.lasting else NO_FILE, str(error)
+    return stamp, ""

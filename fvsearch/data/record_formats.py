@@ -46,6 +46,9 @@ def walk_tfrecord(file: Path, keys: Keys) -> Iterator[tuple[str, Row | str]]:
 
 def walk_array_record(file: Path, keys: Keys) -> Iterator[tuple[str, Row | str]]:
     """Through an ArrayRecord file; where a chunk of it cannot be read, the walk ends."""
+    import array_record.python.array_record_data_source  # noqa: F401 - that it is missing is no file's fault, nor is what `stat` raises
+
+    file.stat()
     first = 0
     try:
         opened = _array_records(file)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LARGEST_HELD = 2**30
-"""Bytes, one for each value, up to which images are held as arrays."""
+"""Bytes up to which images are held as arrays."""
 
 
 class StoredOptions(Record, frozen=True, kw_only=True):
@@ -102,7 +102,7 @@ class StoredImages:
     def is_small(self) -> bool:
         """Whether the images may as well be held: they have the wanted size already, so a crop loses nothing, and they are not many."""
         height, width, channels = self._shape
-        return self._size == (height, width) and len(self) * height * width * channels <= LARGEST_HELD
+        return self._size == (height, width) and 4 * len(self) * height * width * channels <= LARGEST_HELD
 
     def take(self, indices: "NDArray[np.int64]") -> "StoredImages":
         """The images at these indices alone, in this order; none is read."""

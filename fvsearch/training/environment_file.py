@@ -75,7 +75,8 @@ def _this_process(from_epoch: int, command: str) -> Started:
 
     from fvsearch.training.device import device_name
 
-    packages = {found.metadata["Name"]: found.version for found in importlib.metadata.distributions()}
+    # What pip left of an interrupted installation has no name.
+    packages = {name: found.version for found in importlib.metadata.distributions() if (name := found.metadata["Name"])}
     return Started(
         started=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         from_epoch=from_epoch,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from fvsearch.data import ArrayPair, Images, check_source, problem_notes
-from fvsearch.errors import ConfigError
+from fvsearch.errors import ConfigError, RunError
 from fvsearch.files import write_atomically
 from fvsearch.records import Record
 from fvsearch.study import Data
@@ -79,10 +79,12 @@ def evaluate_model(trained: Trained, data: Data, split: Split) -> Evaluation:
 
     Raises:
         ConfigError: The data cannot be read or have no such split, or the model does not load.
+        RunError: It answers with logits that are no numbers.
     """
     check_source(data)
     set_environment()
     import keras
+    import numpy as np
 
     from fvsearch.data import load_search_splits, load_test
     from fvsearch.training.device import set_up_device
@@ -94,7 +96,10 @@ def evaluate_model(trained: Trained, data: Data, split: Split) -> Evaluation:
     set_up_device()
     _, model = read_model(trained.folder)
     limit = trained.run.recipe.step_batch_size if trained.run else BATCH_SIZE
-    found = score(_logits(model, images, limit), images.labels, data, split, keras.backend.backend())
+    logits = _logits(model, images, limit)
+    if broken := int((~np.isfinite(logits)).any(axis=1).sum()):
+        raise RunError(f"logits must be finite to be scored, but those of {broken} of {len(logits)} images are not, of {trained.folder}")
+    found = score(logits, images.labels, data, split, keras.backend.backend())
     return msgspec.structs.replace(found, notes=tuple(problem_notes([images])))
 
 

@@ -61,7 +61,8 @@ def claim_folder(folder: Path, wanted: Identity) -> list[str]:
     that ended before its first epoch, on a mistake in its data say, there is nothing to keep.
 
     Raises:
-        ConfigError: The folder holds the training of another arch, data, recipe, seed or start, or one that has ended on another backend.
+        ConfigError: The folder holds the training of another arch, data, recipe, seed or start, one that has ended on another backend, or a
+            model that no training there is known to have made.
     """
     path = folder / "training.json"
     notes: list[str] = []
@@ -86,6 +87,13 @@ def claim_folder(folder: Path, wanted: Identity) -> list[str]:
                 "give another folder"
             )
         notes.append(f"the folder held a training on {there}: trained from the start")
+    elif (folder / "model.keras").exists():
+        raise ConfigError(
+            f"a folder holds one model, but in {folder} is one that would be overwritten, an imported one or of a training whose "
+            "training.json is gone; give another folder"
+        )
+    elif found is None and path.exists():
+        notes.append("training.json, which says whose training the folder holds, did not read: trained from the start")
     for name in STATE_FILES:
         path.with_name(name).unlink(missing_ok=True)
     write_atomically(path, msgspec.json.encode(wanted))

@@ -45,9 +45,10 @@ class ModelCard(Record, frozen=True, kw_only=True):
 
 
 def write_model(folder: Path, model: "keras.Model", card: ModelCard) -> Path:
-    """Write a model and its card; a kill leaves each whole or not there. The path of model.keras."""
+    """Write a model and its card; a kill leaves no card beside a model that is not its own. The path of model.keras."""
     draft = folder / ".draft.keras"
     model.save(draft)
+    (folder / CARD_FILE).unlink(missing_ok=True)
     replace_durably(draft, folder / MODEL_FILE)
     write_atomically(folder / CARD_FILE, to_toml(card).encode())
     return folder / MODEL_FILE

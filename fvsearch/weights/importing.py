@@ -1,6 +1,7 @@
 """A pre-trained ViT from outside as a model's folder of ours: the reader by the kind of file, the model built, its weights set."""
 
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -147,7 +148,7 @@ def _of_npz(source: Path, said: Told) -> Foreign:
     try:
         with source.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files}
-    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         # Without NumPy's advice on how to load objects all the same.
         raise ConfigError(f"{source} does not read as an .npz of arrays: {str(error).partition('. ')[0]}") from None
     return read_augreg(str(source), arrays, said)

@@ -44,12 +44,17 @@ class Source:
         return shape
 
     def take(self, key: str, shape: Shape) -> Floats:
-        """An array of that shape, in float32; a bias that is not there is zero.
+        """An array of that shape, in float32; a bias that is not there is zero, but for a norm's.
 
         Raises:
             ConfigError: There is no such array, or its shape or type is another.
         """
         if key not in self.arrays and key.endswith("bias"):
+            if re.search("norm", key, re.IGNORECASE):
+                raise ConfigError(
+                    f"an import must have layer norms, and one without a bias may be another kind of norm, but {self.name} has no `{key}`; "
+                    "if it is a layer norm, put zeros there"
+                )
             self.zeros.append(key)
             return np.zeros(shape, np.float32)
         found = self.shape(key, len(shape))

@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
-from fvsearch.data import ArrayPair
-from fvsearch.data.array_images import ArrayImages, crop_and_resize
+from fvsearch.data import ArrayPair, array_images
+from fvsearch.data.array_images import ArrayImages
 from fvsearch.data.crops import LEAST_ASPECT, MOST_ASPECT, central_box, draw_crops
+from fvsearch.data.images import Box
 
 EDGE = st.integers(1, 500)
 SHARES = st.tuples(st.floats(0.01, 1), st.floats(0.01, 1)).map(lambda pair: (min(pair), max(pair)))
@@ -73,9 +75,34 @@ def test_a_crop_is_what_was_in_the_box_at_the_size_of_all() -> None:
     np.testing.assert_allclose(half[0, 0], pair.images[2, 3, 4], atol=1e-6)
 
 
-def test_a_shrunk_box_is_averaged() -> None:
-    image = np.zeros((4, 4, 1), np.float32)
-    image[::2, ::2] = 1
-    assert 0 < crop_and_resize(image, (0, 0, 4, 4)).mean() == pytest.approx(0.25)
-    tall = np.linspace(-1, 1, 4, dtype=np.float32)[:, None, None] * np.ones((1, 2, 1), np.float32)
-    np.testing.assert_allclose(crop_and_resize(tall, (0, 0, 4, 1)), tall, atol=1e-6)
+def by_pillow(image: np.ndarray, box: Box) -> np.ndarray:
+    top, left, height, width = box
+    planes = np.moveaxis(image[top : top + height, left : left + width], -1, 0)
+    size = (image.shape[1], image.shape[0])
+    return np.stack([np.asarray(Image.fromarray(np.ascontiguousarray(plane)).resize(size, 2)) for plane in planes], axis=-1)
+
+
+@given(
+    seed=st.integers(0, 2**31),
+    height=st.integers(1, 40),
+    width=st.integers(1, 40),
+    channels=st.sampled_from([1, 3]),
+    count=st.integers(1, 5),
+)
+def test_crops_are_pillows_whatever_is_beside_them(seed: int, height: int, width: int, channels: int, count: int) -> None:
+    pair = images(count, height, width, channels)
+    cropper = draw_crops(np.random.default_rng(seed), count, (0.05, 1.0))
+    read = ArrayImages(pair).read(np.arange(count), cropper)
+    for position, image in enumerate(pair.images):
+        np.testing.assert_allclose(read[position], by_pillow(image, cropper(position, height, width)), atol=1e-6)
+        alone = ArrayImages(pair).read([position], lambda _, height, width, position=position: cropper(position, height, width))
+        np.testing.assert_array_equal(alone[0], read[position])
+
+
+def test_how_many_rows_are_resized_at_a_time_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    cropper = draw_crops(np.random.default_rng(3), 5, (0.2, 0.5))
+    together = ArrayImages(images()).read(np.arange(5), cropper)
+    for at_a_time in (1, 4 * 8 * 3 * 4):
+        monkeypatch.setattr(array_images, "AT_A_TIME", at_a_time)
+        np.testing.assert_array_equal(ArrayImages(images()).read(np.arange(5), cropper), together)
+    assert ArrayImages(images()).read(np.arange(0), cropper).shape == (0, 6, 8, 3)

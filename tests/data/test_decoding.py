@@ -94,6 +94,26 @@ def test_an_image_is_turned_as_its_exif_data_say_and_boxes_are_of_the_turned_one
     assert decode(encoded(stored, kind, exif=exif), (32, 48, 3), whole)[:16].max() < 15
 
 
+@pytest.mark.parametrize("orientation", [0, 9, 300])
+@pytest.mark.parametrize("kind", ["jpeg", "png"])
+def test_an_orientation_that_is_none_turns_nothing(kind: str, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image = Image.new("RGB", (48, 32), "black")
+    ImageDraw.Draw(image).rectangle((0, 0, 47, 15), "white")
+    pixels = decode(encoded(image, kind, exif=exif), (32, 48, 3), whole)
+    assert pixels[:15].min() > 240 and pixels[17:].max() < 15
+
+
+@pytest.mark.parametrize("exif", [b"Exif\0\0garbage of 20 bytes", b"Exif\0\0II", b""])
+@pytest.mark.parametrize("kind", ["jpeg", "png", "webp"])
+def test_broken_exif_data_break_no_image(kind: str, exif: bytes) -> None:
+    image = Image.new("RGB", (48, 32), "black")
+    ImageDraw.Draw(image).rectangle((0, 0, 47, 15), "white")
+    pixels = decode(encoded(image, kind, exif=exif), (32, 48, 3), whole)
+    assert pixels[:15].min() > 240 and pixels[17:].max() < 15
+
+
 def test_a_box_is_resized_as_pillow_resizes_what_is_cut_out() -> None:
     image = Image.fromarray(np.random.default_rng(0).integers(0, 255, (30, 40, 3), np.uint8))
     ours = decode(encoded(image, "png"), (8, 9, 3), lambda height, width: (3, 5, 24, 27))

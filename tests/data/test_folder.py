@@ -1,5 +1,6 @@
 """Class folders through the real loader, the odd files that real folders have among them."""
 
+import errno
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,7 @@ from PIL import Image
 from fvsearch.data import ArrayPair, check_source, folder, load, load_search_splits, load_test, prepare_source, problem_notes
 from fvsearch.data.folder import read_folder
 from fvsearch.data.images import Box
+from fvsearch.data.indexes import Stamp
 from fvsearch.data.problems import Problems
 from fvsearch.data.stored import StoredImages
 from fvsearch.errors import ConfigError, RunError
@@ -174,14 +176,14 @@ def test_reading_is_pure_and_safe_from_threads(photos: Path) -> None:
 
 def test_only_what_is_new_or_changed_is_opened_again(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[str] = []
-    lock, reason = threading.Lock(), folder._reason
+    lock, verdict = threading.Lock(), folder._verdict
 
-    def spy(path: Path) -> str:
+    def spy(path: Path, stamp: Stamp) -> folder.Verdict:
         with lock:
             opened.append(path.name)
-        return reason(path)
+        return verdict(path, stamp)
 
-    monkeypatch.setattr(folder, "_reason", spy)
+    monkeypatch.setattr(folder, "_verdict", spy)
     load_search_splits(source(photos))
     assert len(opened) == 30
     opened.clear()
@@ -194,6 +196,25 @@ def test_only_what_is_new_or_changed_is_opened_again(photos: Path, monkeypatch: 
     assert isinstance(images, StoredImages)
     assert sorted(opened) == ["00.png", "new.png"]
     assert len(images) == 29 and len(images.problems) == 1
+
+
+def test_what_the_system_has_against_a_file_is_no_lasting_verdict(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    look = Image.open
+
+    def busy(path: Path) -> Image.Image:
+        if path.name == "03.png":
+            raise OSError(errno.EMFILE, "Too many open files")
+        return look(path)
+
+    monkeypatch.setattr(Image, "open", busy)
+    (photos / "dogs" / "text.png").write_text("no image")
+    images = read_folder(source(photos))
+    assert isinstance(images, StoredImages)
+    assert len(images) == 27 and len(images.problems) == 4, "one of each class"
+    monkeypatch.setattr(Image, "open", look)
+    images = read_folder(source(photos))
+    assert isinstance(images, StoredImages)
+    assert len(images) == 30 and len(images.problems) == 1
 
 
 def test_a_folder_for_indexes_that_cannot_be_written_costs_time_alone(photos: Path, indexes: Path) -> None:

@@ -54,7 +54,7 @@ def test_a_small_set_of_the_wanted_size_is_held_as_arrays(form: str, made: Path,
     assert splits.train.labels[place] == 1
     assert sorted(levels(load_test(data))) == [*range(200, 206)]
     assert isinstance(load_test(source("tiny_pictures/small", made / FORMATS[form], image_size=16)), StoredImages)
-    monkeypatch.setattr("fvsearch.data.stored.LARGEST_HELD", 6 * 64)
+    monkeypatch.setattr("fvsearch.data.stored.LARGEST_HELD", 4 * 6 * 64)
     assert isinstance(load_search_splits(data).train, StoredImages)
     assert isinstance(load_test(data), ArrayPair)
 

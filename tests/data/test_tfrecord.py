@@ -87,6 +87,11 @@ def test_integers_have_seven_bits_a_byte_and_two_complements(value: int, packed:
     assert integer_of(feature, Span(0, len(feature))) == value
 
 
+def test_of_an_integer_of_more_than_64_bits_the_lowest_count() -> None:
+    written = b"\xff" * 9 + b"\x7f"
+    assert integer_of(b"\x1a\x0b\x08" + written, Span(0, 13)) == -1
+
+
 @given(st.binary(max_size=80))
 def test_no_bytes_do_more_harm_than_a_value_error(content: bytes) -> None:
     try:

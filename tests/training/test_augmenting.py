@@ -22,7 +22,7 @@ def pictures(count: int = 6, size: int = 4) -> tuple[Floats, NDArray[np.int32]]:
 
 def altered(images: Floats, **settings: float) -> Floats:
     labels = np.arange(len(images), dtype=np.int32)
-    made, same = Augmenter(Augmentation(**settings), len(images))(images, labels, np.random.default_rng(SEED))
+    made, same = Augmenter(Augmentation(**settings), len(images))(images.copy(), labels, np.random.default_rng(SEED))
     assert same is labels
     assert isinstance(made, np.ndarray) and made.dtype == np.float32
     return made
@@ -31,7 +31,13 @@ def altered(images: Floats, **settings: float) -> Floats:
 def test_images_are_mirrored_left_to_right_every_other_one() -> None:
     images, _ = pictures(40)
     flips = np.random.default_rng(SEED).random((40, 1, 1, 1)) < 0.5
-    np.testing.assert_array_equal(altered(images, flip=True), np.where(flips, images[:, :, ::-1], images))
+    wanted = np.where(flips, images[:, :, ::-1], images)
+    np.testing.assert_array_equal(altered(images, flip=True), wanted)
+    # Beside other things too: the draws that follow are those without a flip after as many numbers.
+    random = np.random.default_rng(SEED)
+    random.random(40)
+    grey = Augmenter(Augmentation(grayscale=0.3), 40)(wanted.copy(), np.arange(40, dtype=np.int32), random)[0]
+    np.testing.assert_array_equal(altered(images, flip=True, grayscale=0.3), grey)
     assert 10 < flips.sum() < 30
 
 
@@ -88,15 +94,14 @@ def test_a_rectangle_is_cut_from_another_image() -> None:
 def test_a_batch_is_a_function_of_its_images_and_its_draws() -> None:
     images, labels = pictures()
     everything = Augmentation(grayscale=0.2, color_jitter=0.4, flip=True, mixup=0.2, cutmix=1.0)
-    before, kept = images.copy(), random.getstate()
+    kept = random.getstate()
     augment = Augmenter(everything, 6)
-    first = augment(images, labels, np.random.default_rng(1))
-    other = augment(images, labels, np.random.default_rng(2))
-    again = augment(images, labels, np.random.default_rng(1))
+    first = augment(images.copy(), labels, np.random.default_rng(1))
+    other = augment(images.copy(), labels, np.random.default_rng(2))
+    again = augment(images.copy(), labels, np.random.default_rng(1))
     for one, same in zip(first, again, strict=True):
         np.testing.assert_array_equal(one, same)
     assert not np.array_equal(first[0], other[0])
-    np.testing.assert_array_equal(images, before)
     assert random.getstate() == kept, "Keras's layers take their seeds from here unless they are given some"
 
 

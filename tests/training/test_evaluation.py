@@ -8,7 +8,7 @@ import pytest
 from trainings import ARCH, DATA, RUN
 
 from fvsearch.data import load
-from fvsearch.errors import ConfigError
+from fvsearch.errors import ConfigError, RunError
 from fvsearch.models import build_model
 from fvsearch.records import to_toml
 from fvsearch.study import Data
@@ -70,6 +70,15 @@ def test_a_model_is_scored_as_training_scores_it(trained: Path) -> None:
         assert evaluated.images == len(pair.labels) == 12
         path = keep_evaluation(trained, evaluated)
     assert set(msgspec.json.decode(path.read_bytes(), type=dict[str, Evaluation])) == {"validation", "test"}
+
+
+def test_logits_that_are_no_numbers_are_not_scored(trained: Path, tmp_path: Path) -> None:
+    card, model = read_model(trained)
+    (tmp_path / "broken").mkdir()
+    model.get_layer("head").bias.assign(np.full(card.num_classes, np.nan, np.float32))
+    write_model(tmp_path / "broken", model, card)
+    with pytest.raises(RunError, match="logits must be finite to be scored, but those of 12 of 12 images are not"):
+        evaluate_model(read_trained(tmp_path / "broken"), DATA, "validation")
 
 
 def test_what_is_not_the_models_is_refused(trained: Path) -> None:

@@ -66,5 +66,20 @@ def test_a_training_that_trained_nothing_makes_way_for_another(claimed: Path) ->
 
 def test_state_without_an_owner_is_nobodys(claimed: Path) -> None:
     (claimed / "training.json").write_text("{")
-    assert claim(claimed, "jax") == []
+    (note,) = claim(claimed, "jax")
+    assert note.startswith("training.json, which says whose training the folder holds, did not read")
     assert not (claimed / "metrics.jsonl").exists()
+    assert claim(claimed, "jax") == []
+    (claimed / "training.json").unlink()
+    assert claim(claimed, "jax") == []
+
+
+@pytest.mark.parametrize("content", [None, "{"])
+def test_a_model_without_a_training_is_not_overwritten(content: str | None, tmp_path: Path) -> None:
+    (tmp_path / "model.keras").touch()
+    (tmp_path / "checkpoint.npz").touch()
+    if content is not None:
+        (tmp_path / "training.json").write_text(content)
+    with pytest.raises(ConfigError, match=r"a folder holds one model, but in .* is one that would be overwritten"):
+        claim(tmp_path, "jax")
+    assert (tmp_path / "checkpoint.npz").exists()

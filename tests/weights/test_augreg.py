@@ -143,7 +143,7 @@ def test_what_our_archs_cannot_carry_is_refused_by_name(change, sentence, tmp_pa
 
 
 @pytest.mark.once
-@pytest.mark.parametrize("content", [b"", b"no zip", "truncated", "one array"])
+@pytest.mark.parametrize("content", [b"", b"no zip", "truncated", "damaged", "one array"])
 def test_a_file_that_is_no_npz_is_one_sentence(content, tmp_path):
     whole = io.BytesIO()
     if content == "one array":
@@ -152,6 +152,9 @@ def test_a_file_that_is_no_npz_is_one_sentence(content, tmp_path):
     elif content == "truncated":
         np.savez(whole, **vits.augreg_arrays(SQUARE))
         content = whole.getvalue()[:5000]
+    elif content == "damaged":
+        np.savez_compressed(whole, **vits.augreg_arrays(SQUARE))
+        content = whole.getvalue()[:200] + b"\xff" * 50 + whole.getvalue()[250:]
     (tmp_path / "vit.npz").write_bytes(content)
     with pytest.raises(ConfigError, match=r"vit\.npz does not read as an \.npz of arrays") as caught:
         read_source(tmp_path / "vit.npz", Told())

@@ -35,6 +35,14 @@ def test_a_folder_that_lacks_a_file_is_refused(folder, name):
         read_card(folder)
 
 
+def test_a_kill_leaves_no_card_beside_another_model(folder, monkeypatch):
+    monkeypatch.setattr("fvsearch.weights.card.write_atomically", lambda path, content: pytest.fail("killed"))
+    with pytest.raises(pytest.fail.Exception, match="killed"):
+        write_model(folder, build_model(CARD.arch, image_shape=CARD.image_shape, num_classes=5), CARD)
+    with pytest.raises(ConfigError, match=r"has no model\.toml"):
+        read_card(folder)
+
+
 def test_a_broken_model_is_one_sentence(folder):
     (folder / "model.keras").write_bytes(b"no zip")
     with pytest.raises(ConfigError, match=r"model\.keras does not load"):

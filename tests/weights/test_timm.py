@@ -126,6 +126,7 @@ def test_halves_are_widened(suffix, tmp_path):
         ({"mlp_layer": timm.layers.SwiGLU}, "no gated MLP, and .* holds `blocks.0.mlp.fc1_g.weight`"),
         ({"mlp_layer": timm.layers.GluMlp}, "`blocks.0.mlp.fc2.weight` must have shape"),
         ({"final_norm": False}, "must hold `norm.weight`"),
+        ({"norm_layer": timm.layers.RmsNorm}, "without a bias may be another kind of norm, but .* has no `blocks.0.norm1.bias`"),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
 )
