@@ -183,7 +183,7 @@ def summarise(ledger: Ledger) -> Summary:
         rungs=rung_rows(study, [s.trial for s in found]),
         bill=read_bill(tuple(s.trial for s in found), anchor, quiet, ledger.invocations(), again.seconds if again else 0.0),
         confirmed=again,
-        findings=study_findings(ledger),
+        findings=study_findings(ledger, [s.trial for s in found]),
     )
 
 
