@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import NamedTuple
 
 from fvsearch.arch import Arch
-from fvsearch.ledger import Ledger
+from fvsearch.ledger import Ledger, TrialRecord
 from fvsearch.report import kin
 from fvsearch.report.evidence import Evidence, Run, gather
 from fvsearch.report.intervals import Estimate, contrast, difference, mean
@@ -37,10 +37,15 @@ STEPS = 0.1
 """Epochs that differ by no more than this share of the recipe's are the same number of steps."""
 
 
-def study_findings(ledger: Ledger) -> tuple[Finding, ...]:
-    """The findings of a ledger's study; none where it neither asks for several seeds of anything nor can tell of any finding."""
+def study_findings(ledger: Ledger, records: Iterable[TrialRecord]) -> tuple[Finding, ...]:
+    """The findings of a ledger's study; none where it neither asks for several seeds of anything nor can tell of any finding.
+
+    Args:
+        ledger: Of the study.
+        records: Its trials.
+    """
     study = ledger.study
-    findings = read_findings(gather(ledger), study.baseline, study.recipe.epochs, study.data.train_share)
+    findings = read_findings(gather(ledger, records), study.baseline, study.recipe.epochs, study.data.train_share)
     asked = study.confirm is not None
     return findings if asked or any(finding.verdict != "cannot tell" for finding in findings) else ()
 

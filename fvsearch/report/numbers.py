@@ -3,6 +3,7 @@
 A Summary is plain data (`to_json`): front.json holds it, the tables and the page draw it and compute nothing of their own.
 """
 
+import itertools
 from typing import Literal, get_args
 
 import msgspec
@@ -151,7 +152,7 @@ class Summary(Record, frozen=True, kw_only=True):
     @property
     def baseline(self) -> Row | None:
         """Trial 0, once it has started."""
-        return next((row for row in self.rows if row.is_baseline), None)
+        return next((row for row in (*self.front, *self.others[:1]) if row.is_baseline), None)  # others are by number
 
     def at(self, place: Place) -> tuple[Row, ...]:
         """The trials of a place, by number."""
@@ -159,7 +160,7 @@ class Summary(Record, frozen=True, kw_only=True):
 
     def row(self, number: int) -> Row:
         """The trial of a number."""
-        return next(row for row in self.rows if row.number == number)
+        return next(row for row in itertools.chain(self.front, self.others) if row.number == number)
 
     def to_json(self) -> str:
         """One JSON document: bytes, images/s, seconds and shares, unrounded."""
@@ -190,7 +191,7 @@ def summarise(ledger: Ledger) -> Summary:
         bill=read_bill(tuple(s.trial for s in found), anchor, quiet, ledger.invocations(), again),
         posterior=believed,
         confirmed=again,
-        findings=study_findings(ledger),
+        findings=study_findings(ledger, [s.trial for s in found]),
     )
 
 
