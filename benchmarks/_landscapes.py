@@ -12,17 +12,20 @@ archs were drawn from:
     unstructured   every arch's accuracy by itself: nothing can be learned
 """
 
+import contextlib
 import functools
 import hashlib
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from _table import Table, read_table, table_study
 from numpy.typing import NDArray
 from scipy.stats import norm
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
-from sklearn.gaussian_process.kernels import RBF, ConstantKernel
+from sklearn.gaussian_process.kernels import RBF, ConstantKernel, DotProduct
 from sklearn.model_selection import KFold, cross_val_predict
 
 from fvsearch.arch import Arch
@@ -132,9 +135,10 @@ def _greatest(study: Study) -> Numbers:
 
 @functools.cache
 def fitted() -> Numbers:
-    """(archs,) the posterior mean of a Gaussian process over the params and the logarithms of parameters and macs."""
+    """(archs,) the mean of a Gaussian process, a trend and what is smooth, over the params and the logarithms of parameters and macs."""
     features, known = _features(), table()
-    model = _gaussian_process().fit(features[_rows()], known.top1.mean(axis=1))
+    with _at_bounds():
+        model = _gaussian_process().fit(features[_rows()], known.top1.mean(axis=1))
     parts = np.array_split(features, max(1, len(features) // 5000))
     return np.clip(np.concatenate([model.predict(part) for part in parts]), LEAST, MOST)
 
@@ -143,7 +147,8 @@ def fitted() -> Numbers:
 def fit_quality() -> float:
     """Share of the variance of the table's means that the fit explains in archs left out of it, a tenth at a time."""
     means = table().top1.mean(axis=1)
-    told = cross_val_predict(_gaussian_process(), _features()[_rows()], means, cv=KFold(10, shuffle=True, random_state=0))
+    with _at_bounds():
+        told = cross_val_predict(_gaussian_process(), _features()[_rows()], means, cv=KFold(10, shuffle=True, random_state=0))
     return float(1 - np.square(told - means).sum() / np.square(means - means.mean()).sum())
 
 
@@ -152,6 +157,14 @@ def _features() -> Numbers:
     """(archs, features) that accuracy is fitted by."""
     space = whole()
     return np.column_stack([space.inputs, *(_standard(np.log(space.costs[name])) for name in ("num_params", "macs"))])
+
+
+@contextlib.contextmanager
+def _at_bounds() -> Iterator[None]:
+    """A length scale at its bound is a param that tells nothing, and no fault."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        yield
 
 
 def _rows() -> list[int]:
@@ -164,8 +177,9 @@ def _gaussian_process() -> GaussianProcessRegressor:
     known = table()
     # As a share of the variance of what is fitted, for that is standardised.
     noise = known.noise**2 / known.top1.shape[1] / known.top1.mean(axis=1).var()
-    kernel = ConstantKernel(1.0, (0.1, 100)) * RBF([1.0] * _features().shape[1], (0.2, 50))
-    return GaussianProcessRegressor(kernel, alpha=noise, normalize_y=True, random_state=0)
+    trend = ConstantKernel(1.0, (1e-3, 100)) * DotProduct(1.0, (1e-2, 10))
+    smooth = ConstantKernel(0.3, (1e-3, 100)) * RBF(np.ones(_features().shape[1]), (0.5, 20))
+    return GaussianProcessRegressor(trend + smooth, alpha=noise, normalize_y=True, random_state=0)
 
 
 @functools.cache

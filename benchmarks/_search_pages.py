@@ -1,18 +1,20 @@
 """The figures of benchmarks/search.py: tables for docs/search.md, and the plot."""
 
 import platform
-from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 from _landscapes import fit_quality, table
 from _pages import markdown, replace_figures
-from _replay import feasible_share
+from _scores import feasible_share
 from numpy.typing import NDArray
 
-Found = dict[str, list[list[float]]]
-"""By engine, of each repeat the hypervolume after each trial, over the optimum's."""
+Won = dict[str, list[float]]
+"""Of a replay, hypervolume after each trial, over the optimum's: "seen", "trained", "believed", as `_scores.Score` has them."""
+
+Found = dict[str, list[Won]]
+"""By engine, of each repeat."""
 
 COLUMNS = (10, 16, 33, 100)
 """Trials of which the tables tell."""
@@ -41,28 +43,40 @@ STYLES = {
 def shown(engines: Found, trials: int) -> str:
     """A line an engine: median and quartiles at some trials, and the first trial at which its median has what NSGA-II had at the end."""
     columns = [column for column in COLUMNS if column <= trials]
-    targets = {name: float(np.median([won[trials - 1] for won in engines[name]])) for name in TARGETS if name in engines}
+    targets = {name: _quartiles(engines[name], "seen")[1, -1] for name in TARGETS if name in engines}
     rows = []
     for name, runs in engines.items():
-        quartiles = _quartiles(runs)
-        told = [_told(quartiles[:, column - 1]) if column <= len(runs[0]) else "" for column in columns]
-        rows.append([name, str(len(runs)), *told, *(_reached(quartiles[1], target) for target in targets.values())])
-    return markdown(["engine", "repeats", *(f"at {column}" for column in columns), *(f"has {name}'s at" for name in targets)], rows)
+        for label, what in _fronts(name, runs):
+            found, trained = _quartiles(runs, what), _quartiles(runs, "trained")[1]
+            told = [_told(found[:, column - 1]) if column <= found.shape[1] else "" for column in columns]
+            most = [_number(trained[column - 1]) if column <= len(trained) else "" for column in columns[-2:]]
+            rows.append([label, str(len(runs)), *told, *most, *(_reached(found[1], target) for target in targets.values())])
+    header = ["engine", "repeats", *(f"at {column}" for column in columns), *(f"trained by {column}" for column in columns[-2:])]
+    return markdown([*header, *(f"has {name}'s at" for name in targets)], rows)
 
 
-def _quartiles(runs: Sequence[Sequence[float]]) -> NDArray[np.float64]:
+def _fronts(name: str, runs: list[Won]) -> list[tuple[str, str]]:
+    """The fronts of an engine, as they are called and what they are made of."""
+    return [(name, "believed"), (f"{name}, as observed", "seen")] if "believed" in runs[0] else [(name, "seen")]
+
+
+def _quartiles(runs: list[Won], what: str) -> NDArray[np.float64]:
     """(quartiles, trials): lower quartile, median, upper quartile."""
-    return np.asarray(np.quantile(np.array(runs), [0.25, 0.5, 0.75], axis=0))
+    return np.asarray(np.quantile(np.array([won[what] for won in runs]), [0.25, 0.5, 0.75], axis=0))
 
 
 def _told(quartiles: NDArray[np.float64]) -> str:
-    low, middle, high = (f"{value:.3f}".replace("0.", ".", 1) for value in quartiles)
+    low, middle, high = map(_number, quartiles)
     return f"**{middle}** {low}–{high}"
+
+
+def _number(share: float) -> str:
+    return f"{share:.3f}".removeprefix("0")
 
 
 def _reached(median: NDArray[np.float64], target: float) -> str:
     """The first trial at which the median is there."""
-    there = np.flatnonzero(median >= target - 1e-12)
+    there = np.flatnonzero(median >= target)
     return str(there[0] + 1) if len(there) else f"> {len(median)}"
 
 
@@ -109,7 +123,8 @@ def plot(path: Path, found: dict[str, Found], trials: int) -> None:
         for engine, (color, line) in STYLES.items():
             if engine not in engines:
                 continue
-            low, middle, high = _quartiles(engines[engine])
+            ((_, what), *_) = _fronts(engine, engines[engine])
+            low, middle, high = _quartiles(engines[engine], what)
             steps = np.arange(1, len(middle) + 1)
             axis.plot(steps, middle, color=color, linestyle=line, label=engine, linewidth=2.4 if engine == "front" else 1.6)
             axis.fill_between(steps, low, high, color=color, alpha=0.12, linewidth=0)

@@ -25,8 +25,9 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
 from _landscapes import MAKERS
-from _replay import SEARCHERS, optimum, replay
-from _search_pages import Found, plot, shown, write_page
+from _replay import SEARCHERS, replay
+from _scores import optimum
+from _search_pages import Found, Won, plot, shown, write_page
 from _table import TABLE
 from rich.console import Console
 from rich.progress import track
@@ -52,7 +53,7 @@ def main() -> None:
         # Here, so that the jobs, which are forks of this process, have it.
         optimum(name)
     for task, won in run(missing, options.trials, options.jobs):
-        found[task] = [round(value, 5) for value in won]
+        found[task] = {what: [round(value, 5) for value in values] for what, values in won.items()}
         keep(folder, task, found[task])
     asked = by_engine({task: won for task, won in found.items() if task in tasks})
     for name, engines in asked.items():
@@ -82,7 +83,7 @@ def parse() -> argparse.Namespace:
     return options
 
 
-def run(tasks: list[Task], trials: int, jobs: int) -> Iterator[tuple[Task, list[float]]]:
+def run(tasks: list[Task], trials: int, jobs: int) -> Iterator[tuple[Task, Won]]:
     """Each task with what it won, as they end."""
     if not tasks:
         return
@@ -100,17 +101,18 @@ def one_thread() -> None:
     threadpool_limits(1)
 
 
-def read(folder: Path, trials: int) -> dict[Task, list[float]]:
+def read(folder: Path, trials: int) -> dict[Task, Won]:
     """The finished replays of at least so many trials, cut to them."""
     found = {}
     for path in folder.glob("*/*/*.json"):
+        name, engine = path.parts[-3:-1]
         won = json.loads(path.read_text())
-        if len(won) >= trials:
-            found[path.parts[-3], path.parts[-2], int(path.stem)] = won[:trials]
+        if engine in SEARCHERS and name in MAKERS and len(won["seen"]) >= min(trials, SEARCHERS[engine].most):
+            found[name, engine, int(path.stem)] = {what: values[:trials] for what, values in won.items()}
     return found
 
 
-def keep(folder: Path, task: Task, won: list[float]) -> None:
+def keep(folder: Path, task: Task, won: Won) -> None:
     """Keep a finished replay."""
     name, engine, repeat = task
     path = folder / name / engine / f"{repeat}.json"
@@ -118,9 +120,9 @@ def keep(folder: Path, task: Task, won: list[float]) -> None:
     path.write_text(json.dumps(won))
 
 
-def by_engine(found: dict[Task, list[float]]) -> dict[str, Found]:
+def by_engine(found: dict[Task, Won]) -> dict[str, Found]:
     """By landscape and engine, in the order in which they are defined; the repeats in theirs."""
-    runs: dict[str, dict[str, list[list[float]]]] = defaultdict(lambda: defaultdict(list))
+    runs: dict[str, dict[str, list[Won]]] = defaultdict(lambda: defaultdict(list))
     for name, engine, repeat in sorted(found, key=lambda task: (list(MAKERS).index(task[0]), list(SEARCHERS).index(task[1]), task[2])):
         runs[name][engine].append(found[name, engine, repeat])
     return {name: dict(engines) for name, engines in runs.items()}

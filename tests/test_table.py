@@ -68,7 +68,8 @@ def test_predicted_costs_are_todays(study: Study, rows: Rows) -> None:
     assert study.space is not None
     predictor = Predictor(study)
     for row in rows:
-        assert predictor.costs(study.space.arch(row["params"])) == pytest.approx(row["predicted"], rel=1e-6)
+        # As many digits as are kept.
+        assert predictor.costs(study.space.arch(row["params"])) == pytest.approx(row["predicted"], rel=1e-5)
 
 
 def test_archs_are_spread_over_cost(rows: Rows) -> None:
@@ -81,7 +82,7 @@ def test_archs_are_spread_over_cost(rows: Rows) -> None:
 
 def test_an_engine_over_a_list_has_each_arch_once(study: Study, rows: Rows, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(BENCHMARKS))
-    from _replay import FromList
+    from _from_list import FromList
 
     assert study.space is not None
     archs = list(dict.fromkeys(study.space.arch(row["params"]) for row in rows))[:12]
