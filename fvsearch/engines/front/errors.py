@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from fvsearch.engines.front.surrogate import Evidence, Inputs, Surrogate
+from fvsearch.engines.front.surrogate import PRIORS, Evidence, Inputs, Prior, Surrogate
 
 Numbers: TypeAlias = NDArray[np.float64]
 
@@ -22,6 +22,10 @@ _VISIBLE = 0.01
 
 _MOST = 0.25
 """What is over budget by more counts as over by this: where a device runs out of memory, how far over it was is not known."""
+
+
+_PRIORS = PRIORS | {"noise": Prior(0.2, 0.8)}
+"""What is measured repeats itself better than accuracies do."""
 
 
 class Measured(NamedTuple):
@@ -72,7 +76,7 @@ class Errors:
         self._deviation = float(np.sqrt(squares / (len(values) + worth)))
         self._surrogate: Surrogate | None = None
         if len(values) >= _LEARNABLE and values.std() > _VISIBLE:
-            self._surrogate = Surrogate(Evidence.of(np.stack([one.inputs for one in measured]), values))
+            self._surrogate = Surrogate(Evidence.of(np.stack([one.inputs for one in measured]), values), priors=_PRIORS)
 
     def of(self, inputs: Inputs) -> tuple[Numbers, Numbers]:
         """Mean and standard deviation of the error of each arch: (archs,) both.

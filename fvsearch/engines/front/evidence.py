@@ -63,11 +63,13 @@ class Encoder:
     def evidence(self, observations: Sequence[Observation]) -> Evidence:
         """Observations as the surrogate takes them."""
         rungs = sorted({one.epochs for one in observations if one.epochs is not None})
+        archs = self.archs([one.arch for one in observations])
         return Evidence(
-            inputs=self.inputs(self.archs([one.arch for one in observations])),
+            inputs=self.inputs(archs),
             values=np.array([one.value for one in observations], float),
             trainings=np.array([one.trainings for one in observations], float),
             rungs=np.array([0 if one.epochs is None else 1 + rungs.index(one.epochs) for one in observations], np.int64),
+            sizes=self._scale.plain(features(archs, self._shape), "macs"),
         )
 
 

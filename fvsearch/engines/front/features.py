@@ -79,6 +79,13 @@ class Scale:
         # On average as much as if all counted alike: what a length or a slope is in units of does not change.
         self._weights = weights / np.sqrt(np.mean(weights**2)) if self.names else weights
 
+    def plain(self, found: dict[str, Matrix], name: str) -> Matrix:
+        """(archs,) of one feature in units of its spread, not weighed; 0 where archs do not differ in it."""
+        if name not in self.names:
+            return np.zeros(len(found[name]))
+        index = self.names.index(name)
+        return np.asarray((found[name] - self._centre[index]) / self._spread[index])
+
     def __call__(self, found: dict[str, Matrix]) -> Matrix:
         """(archs, names) of the same features."""
         if not self.names:

@@ -33,7 +33,7 @@ class Mixture:
         evidence: At least one observation.
 
     Attributes:
-        noise: Standard deviation of one training's value about its arch's own, at the most probable setting.
+        noise: Standard deviation of one training's value about its arch's own, for an arch of average size, at the most probable setting.
     """
 
     def __init__(self, evidence: Evidence) -> None:

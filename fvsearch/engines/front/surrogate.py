@@ -2,9 +2,10 @@
 
     y = w . x + r(x) + own + early(rung) + noise,   w ~ N(0, linear^2 / features),   r ~ GP(0, residual^2 Matern_5/2(|x - x'| / length)).
 
-`own` is what no feature of an arch tells and every training of it shares, `noise` what its seeds differ by. One process whose kernel is the
-sum; the whole posterior comes from it. With ten observations of a noisy accuracy a length for each feature cannot be learned (such a model
-predicts worse than the mean), and a linear trend alone ends where accuracy saturates: hence this sum.
+`own` is what no feature of an arch tells and every training of it shares; `noise` is what its seeds differ by, which falls as archs grow,
+by `calming` for each standard deviation of size. One process whose kernel is the sum; the whole posterior comes from it. With ten noisy
+observations a length for each feature cannot be learned (such a model predicts worse than the mean), and a linear trend alone ends where
+accuracy saturates: hence this sum.
 
 An observation is of so many trainings, whose mean has so much less noise. One that was stopped at a rung is of less training: it lies off
 the end by an amount that all of its rung share and that is learned with the rest, and it ranks less well, by a variance that is learned as
@@ -12,6 +13,7 @@ well.
 """
 
 import math
+from collections.abc import Mapping
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -40,17 +42,19 @@ class Evidence(NamedTuple):
         values: (observations,).
         trainings: (observations,) that each value is the mean of.
         rungs: (observations,): 0 where it was trained to the end, else a number of the rung.
+        sizes: (observations,) of the archs, in units of their spread: trainings of small ones differ more.
     """
 
     inputs: Numbers
     values: Numbers
     trainings: Numbers
     rungs: NDArray[np.int64]
+    sizes: Numbers
 
     @classmethod
     def of(cls, inputs: Numbers, values: Numbers) -> "Evidence":
-        """Of one training each, to the end."""
-        return cls(inputs, values, np.ones(len(values)), np.zeros(len(values), np.int64))
+        """Of one training each, to the end, of archs of one size."""
+        return cls(inputs, values, np.ones(len(values)), np.zeros(len(values), np.int64), np.zeros(len(values)))
 
 
 class Prior(NamedTuple):
@@ -67,13 +71,17 @@ class Prior(NamedTuple):
 
 PRIORS: dict[str, Prior] = {
     "linear": Prior(0.8, 0.7),
-    "residual": Prior(0.4, 0.7),
+    "residual": Prior(0.35, 0.7),
     "length": Prior(0.7, 0.5),
-    "own": Prior(0.2, 0.5),
-    "noise": Prior(0.5, 0.7),
+    "own": Prior(0.15, 0.5),
+    "noise": Prior(0.55, 0.6),
+    "calming": Prior(0.2, 0.6),
     "early": Prior(0.6, 0.7),
 }
-"""In units of the observations' standard deviation; the length in that of the distance of two archs drawn from the space."""
+"""In units of the observations' standard deviation; the length in that of the distance of two archs drawn from the space.
+
+Of 200 archs of a space, each trained twice on noisy digits, seeds differed by 0.57 of the archs' spread, those of small archs 1.7 times as
+much as those of large ones, and a smooth function of the features told 88% of what archs differ by."""
 
 
 class Surrogate:
@@ -82,19 +90,26 @@ class Surrogate:
     Args:
         evidence: At least one observation.
         floor: The least standard deviation that observations are taken to have; equal ones have none.
+        priors: Of the hyper-parameters, by name.
         known: Centre and unit of the values and the hyper-parameters, where they are not to be learned.
 
     Attributes:
-        noise: Standard deviation of one training's value about its arch's own.
+        noise: Standard deviation of one training's value about its arch's own, for an arch of average size.
         hyper: The hyper-parameters by name, in units of the observations' standard deviation.
     """
 
-    def __init__(self, evidence: Evidence, floor: float = 1e-3, known: tuple[float, float, dict[str, float]] | None = None) -> None:
-        self._evidence = evidence
+    def __init__(
+        self,
+        evidence: Evidence,
+        floor: float = 1e-3,
+        priors: Mapping[str, Prior] = PRIORS,
+        known: tuple[float, float, dict[str, float]] | None = None,
+    ) -> None:
+        self._evidence, self._priors = evidence, priors
         whole = evidence.values[evidence.rungs == 0] if (evidence.rungs == 0).any() else evidence.values
         self._centre, self._unit = known[:2] if known else (float(whole.mean()), max(float(whole.std()), floor))
         self._targets = (evidence.values - self._centre) / self._unit
-        self._names = [name for name in PRIORS if name != "early" or (evidence.rungs > 0).any()]
+        self._names = [name for name in priors if name != "early" or (evidence.rungs > 0).any()]
         self._inner = evidence.inputs @ evidence.inputs.T / max(1, evidence.inputs.shape[1])
         squares = np.diag(self._inner)
         self._distance = np.sqrt(np.maximum(0.0, (squares[:, None] + squares[None, :] - 2 * self._inner) / 2))
@@ -108,7 +123,7 @@ class Surrogate:
     def at(self, logarithms: Numbers) -> "Surrogate":
         """The same evidence with other hyper-parameters, by their logarithms in the order of `hyper`."""
         hyper = {name: math.exp(value) for name, value in zip(self.hyper, logarithms, strict=True)}
-        return Surrogate(self._evidence, known=(self._centre, self._unit, hyper))
+        return Surrogate(self._evidence, priors=self._priors, known=(self._centre, self._unit, hyper))
 
     def given_means(self, inputs: Numbers) -> "Surrogate":
         """As if archs had been observed at their means: no mean changes, and what is near them is less uncertain.
@@ -119,7 +134,7 @@ class Surrogate:
         before, (values, _) = self._evidence, self.posterior(inputs)
         more = Evidence.of(inputs, values)
         evidence = Evidence(*(np.concatenate(both) for both in zip(before, more, strict=True)))
-        return Surrogate(evidence, known=(self._centre, self._unit, self.hyper))
+        return Surrogate(evidence, priors=self._priors, known=(self._centre, self._unit, self.hyper))
 
     def posterior(self, inputs: Inputs) -> tuple[Numbers, Numbers]:
         """Mean and standard deviation of each arch's own value, noise aside: (archs,) both, of archs that were not observed.
@@ -157,6 +172,10 @@ class Surrogate:
         across = linear * inner + intercept + residual * _matern(distance / length)
         return across, linear * squares + intercept + residual + own
 
+    def _variance(self, hyper: dict[str, float]) -> Numbers:
+        """(observations,) of the noise in each value."""
+        return (hyper["noise"] * np.exp(-hyper["calming"] * self._evidence.sizes)) ** 2 / self._evidence.trainings
+
     def _smooth(self, hyper: dict[str, float]) -> Numbers:
         """(observations, observations): the covariance of what features tell."""
         residual = hyper["residual"] ** 2 * _matern(self._distance / hyper["length"])
@@ -168,10 +187,11 @@ class Surrogate:
         root = math.sqrt(5) * self._distance / hyper["length"]
         falling = hyper["residual"] ** 2 * np.exp(-root)
         linear, residual = hyper["linear"] ** 2 * self._inner, falling * (1 + root + root * root / 3)
-        own, noise = np.diag(np.full(len(self._targets), hyper["own"] ** 2)), np.diag(hyper["noise"] ** 2 / evidence.trainings)
+        own, noise = np.diag(np.full(len(self._targets), hyper["own"] ** 2)), np.diag(self._variance(hyper))
         slope = falling * root * root * (1 + root) / 3
         covariance = linear + residual + own + noise + _INTERCEPT**2
         derivatives = {"linear": 2 * linear, "residual": 2 * residual, "length": slope, "own": 2 * own, "noise": 2 * noise}
+        derivatives["calming"] = -2 * hyper["calming"] * evidence.sizes[:, None] * noise
         if "early" in self._names:
             early = evidence.rungs > 0
             shared = (evidence.rungs[:, None] == evidence.rungs[None, :]) & early[:, None]
@@ -183,7 +203,7 @@ class Surrogate:
 
     def _fit(self) -> dict[str, float]:
         """The hyper-parameters of the highest posterior density, sought from a smooth beginning and from a rough one."""
-        centres = np.log([PRIORS[name].centre for name in self._names])
+        centres = np.log([self._priors[name].centre for name in self._names])
         beginnings = [centres, centres + np.array([{"residual": 0.7, "noise": -0.7}.get(name, 0.0) for name in self._names])]
         found = [
             minimize(self.loss, beginning, jac=True, method="L-BFGS-B", bounds=[(c - 4, c + 4) for c in centres], options={"maxiter": 60})
@@ -203,7 +223,7 @@ class Surrogate:
         inner = inverse - np.outer(weights, weights)
         gradient = []
         for name, value in zip(self._names, logarithms, strict=True):
-            prior = PRIORS[name]
+            prior = self._priors[name]
             off = (value - math.log(prior.centre)) / prior.spread
             loss += 0.5 * off * off
             gradient.append(0.5 * float((inner * derivatives[name]).sum()) + off / prior.spread)
