@@ -11,13 +11,14 @@ if TYPE_CHECKING:
     from fvsearch.arch import Arch, Stage, named_arch
     from fvsearch.budgets import Budget
     from fvsearch.costs import predict
+    from fvsearch.engines.front.sampler import FrontSampler
     from fvsearch.errors import ConfigError, FvsearchError
     from fvsearch.hypermodel import FunnelHyperModel
     from fvsearch.layout import format_layout, parse_layout
     from fvsearch.ledger import Ledger
     from fvsearch.library import load_space, load_study
     from fvsearch.models import build_model
-    from fvsearch.pareto import front, hypervolume
+    from fvsearch.pareto import front
     from fvsearch.recipe import Recipe
     from fvsearch.search import run_study
     from fvsearch.space import Space, StageSpace
@@ -31,6 +32,7 @@ __all__ = [
     "Budget",
     "ConfigError",
     "Data",
+    "FrontSampler",
     "FunnelHyperModel",
     "FvsearchError",
     "Ledger",
@@ -45,7 +47,6 @@ __all__ = [
     "build_model",
     "format_layout",
     "front",
-    "hypervolume",
     "load_space",
     "load_study",
     "named_arch",
@@ -59,6 +60,7 @@ _HOMES = {
     "Budget": "budgets",
     "ConfigError": "errors",
     "Data": "study",
+    "FrontSampler": "engines.front.sampler",
     "FunnelHyperModel": "hypermodel",
     "FvsearchError": "errors",
     "Ledger": "ledger",
@@ -73,7 +75,6 @@ _HOMES = {
     "build_model": "models",
     "format_layout": "layout",
     "front": "pareto",
-    "hypervolume": "pareto",
     "load_space": "library",
     "load_study": "library",
     "named_arch": "arch",

@@ -165,11 +165,11 @@ class Items:
 
 
 def _elements(cost: Cost, *parts: Part) -> float:
-    return float(cost.batch_size * sum([item.activations for item in cost.items if item.part in parts]))
+    return cost.batch_size * sum([item.activations for item in cost.items if item.part in parts])
 
 
 def _bytes(cost: Cost, *parts: Part) -> float:
-    return float(cost.batch_size * sum([item.activation_bytes for item in cost.items if item.part in parts]))
+    return cost.batch_size * sum([item.activation_bytes for item in cost.items if item.part in parts])
 
 
 def _block_tokens(items: Items) -> list[int]:
@@ -178,20 +178,20 @@ def _block_tokens(items: Items) -> list[int]:
 
 
 def _boundaries(arch: Arch) -> float:
-    return float(sum([after.pool_stride > 1 or after.width != before.width for before, after in itertools.pairwise(arch.stages)]))
+    return sum([after.pool_stride > 1 or after.width != before.width for before, after in itertools.pairwise(arch.stages)])
 
 
 ITEMS: dict[str, Callable[[Items], float]] = {
     "constant": lambda items: 1.0,
     # What has operations to start, however small.
-    "blocks": lambda items: float(items.arch.depth),
+    "blocks": lambda items: items.arch.depth,
     "boundaries": lambda items: _boundaries(items.arch),
     # What small operations are done for one by one: rows of matrices, and the batch's matrices of attention.
-    "tokens": lambda items: float(items.batch_size * sum(_block_tokens(items))),
-    "heads": lambda items: float(items.batch_size * sum([stage.depth * stage.num_heads for stage in items.arch.stages])),
+    "tokens": lambda items: items.batch_size * sum(_block_tokens(items)),
+    "heads": lambda items: items.batch_size * sum([stage.depth * stage.num_heads for stage in items.arch.stages]),
     # Of the batch's forward pass.
-    "macs": lambda items: float(items.batch_size * items.own.macs),
-    "num_params": lambda items: float(items.own.num_params),
+    "macs": lambda items: items.batch_size * items.own.macs,
+    "num_params": lambda items: items.own.num_params,
     # Elements that all blocks make, of the batch: norms, gelu, softmax and drops read and write them.
     "attention": lambda items: _elements(items.fused, "attention"),
     "mlp": lambda items: _elements(items.fused, "mlp"),
@@ -201,10 +201,10 @@ ITEMS: dict[str, Callable[[Items], float]] = {
     "mlp_bytes": lambda items: _bytes(items.own, "mlp"),
     "map_bytes": lambda items: _bytes(items.kept, "attention") - _bytes(items.fused, "attention") if items.own.phase == "training" else 0.0,
     "other_bytes": lambda items: _bytes(items.own, "patch", "projection", "head"),
-    "passing_bytes": lambda items: float(items.passing.activation_memory),
+    "passing_bytes": lambda items: items.passing.activation_memory,
     # The formula's own.
-    "weights": lambda items: float(items.own.weight_memory),
-    "activations": lambda items: float(items.own.activation_memory),
+    "weights": lambda items: items.own.weight_memory,
+    "activations": lambda items: items.own.activation_memory,
 }
 """What can have a price: a number of an arch, at the conditions."""
 

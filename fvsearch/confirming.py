@@ -20,8 +20,10 @@ from fvsearch.files import locked_folder
 from fvsearch.layout import format_layout
 from fvsearch.ledger import Ledger, TrialRecord, now
 from fvsearch.ledger.crew import join
+from fvsearch.posterior import posterior
 from fvsearch.records import Record
-from fvsearch.standing import front, ledger_standings
+from fvsearch.rungs import learned_objective
+from fvsearch.standing import Standing, front, ledger_standings
 from fvsearch.study import LEARNED, Confirm, Study
 from fvsearch.training.segment import Segment, SegmentResult, derive_seed, run_segment
 from fvsearch.watching import CONFIRMING, DONE, keep_activity
@@ -42,6 +44,7 @@ class Confirmation(Record, frozen=True, kw_only=True):
         notes: What else a reader should know of how it went.
         epochs: Metrics of each, as a Repeat's.
         seconds: Device-seconds of each activity: import, build, compile, train, measure.
+        joules: Energy it took, "gpu" and "cpu", where they told it.
         measured: Costs read from the device: memory in bytes.
         ended: ISO 8601, UTC.
     """
@@ -57,6 +60,7 @@ class Confirmation(Record, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
     epochs: tuple[dict[str, float], ...] = ()
     seconds: dict[str, float] = msgspec.field(default_factory=dict)
+    joules: dict[str, float] = msgspec.field(default_factory=dict)
     measured: dict[str, float] = msgspec.field(default_factory=dict)
     memory_source: str = ""
     backend: str = ""
@@ -82,6 +86,16 @@ class Confirmation(Record, frozen=True, kw_only=True):
 def confirmations(ledger: Ledger) -> tuple[Confirmation, ...]:
     """Every confirmation of a study, in the order of arch hash, share and repeat."""
     return tuple(ledger.read_all(_KEY, Confirmation).values())
+
+
+def fresh_values(study: Study, trainings: Sequence[Confirmation]) -> dict[str, list[float]]:
+    """By arch hash, what trainings with fresh seeds on the whole training split told of the first learned objective."""
+    learned = learned_objective(study)
+    found: dict[str, list[float]] = {}
+    for one in trainings:
+        if not one.failed and one.train_share == study.data.train_share:
+            found.setdefault(one.arch_hash, []).append(one.value(learned))
+    return found
 
 
 def is_confirmed(ledger: Ledger) -> bool:
@@ -199,11 +213,14 @@ def confirm(
 
 
 def _wanted(ledger: Ledger, seeds: int, archs: Sequence[Arch], train_shares: Sequence[float]) -> list[Confirmation]:
-    """What is to stand in the end, as records of trainings that have not begun; every arch's first seed before any's second."""
+    """What is to stand in the end, as records of trainings that have not begun; every arch's first seed before any's second.
+
+    The front's points come first, those first whose place is least certain where the study has a posterior.
+    """
     study, trials = ledger.study, {record.arch_hash: record for record in ledger.trials()}
     further = [arch.canonical() for arch in archs]
     baseline = study.baseline.canonical()
-    whole = {arch.arch_hash: arch for arch in (*(member.trial.arch for member in front(ledger_standings(ledger))), baseline, *further)}
+    whole = {arch.arch_hash: arch for arch in (*(member.trial.arch for member in _least_certain_first(ledger)), baseline, *further)}
     parts = {arch.arch_hash: arch for arch in (baseline, *further)}
     shares = [share for share in dict.fromkeys(train_shares) if share != study.data.train_share]
     targets = [(arch, study.data.train_share) for arch in whole.values()] + [(arch, share) for share in shares for arch in parts.values()]
@@ -221,6 +238,20 @@ def _wanted(ledger: Ledger, seeds: int, archs: Sequence[Arch], train_shares: Seq
         for index in range(seeds)
         for arch, share in targets
     ]
+
+
+def _least_certain_first(ledger: Ledger) -> list[Standing]:
+    """The front's points, and what was not observed there but is more likely than not on it, by how unsure that is.
+
+    By the search's own trainings alone: the order stays while fresh ones come in.
+    """
+    found = ledger_standings(ledger)
+    believed = posterior(ledger.study, found)
+    if believed is None:
+        return list(front(found))
+    chances = {number: belief.on_front for number, belief in believed.trials.items() if belief.on_front is not None}
+    members = [standing for standing in found if standing.place == "front" or chances.get(standing.number, 0.0) > 0.5]
+    return sorted(members, key=lambda standing: abs(chances.get(standing.number, 1.0) - 0.5))
 
 
 def _fresh_repeats(study: Study, arch_hash: str, trial: TrialRecord | None, count: int) -> list[int]:
@@ -243,7 +274,7 @@ class _Confirming:
         waiting = [one for one in wanted if one.key not in stands]
         self.total, self.done = len(wanted), len(wanted) - len(waiting)
         if waiting:
-            with open_pool(self.settings, self.ledger.folder) as pool:
+            with open_pool(self.settings, self.ledger.folder, self.study.resources) as pool:
                 self._train(Jobs(pool, run_segment), waiting)
         self._tell()
 
@@ -292,6 +323,7 @@ def _with_result(study: Study, one: Confirmation, result: SegmentResult) -> Conf
         notes=result.notes,
         epochs=tuple(msgspec.to_builtins(epoch) for epoch in result.epochs),
         seconds=result.seconds,
+        joules=result.joules,
         measured=result.measured,
         memory_source=result.memory_source,
         device=result.device,

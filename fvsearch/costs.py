@@ -218,6 +218,8 @@ def predict(
 ) -> Cost:
     """What the arch costs, in microseconds and without a backend.
 
+    Arithmetic alone, so that an arch whose depths and MLP sizes are NumPy arrays has arrays of costs (engines/front/archs.py).
+
     Step time goes with `macs`: images/s of another arch = images/s of this one * macs of this one / macs of the other.
 
     Args:
@@ -324,9 +326,14 @@ def _at_the_peak(items: list[Item], patches: int, outputs: list[int]) -> list[It
         patches: Bytes that stay of the embedding.
         outputs: By stage: bytes that stay of its attentions' outputs, and as many of its MLPs'.
     """
-    stay = [outputs[item.stage] if item.stage is not None and item.largest else 0 for item in items]
-    stay[0] = patches
+    stay = [patches, *(outputs[item.stage] if item.stage is not None and item.part != "projection" else 0 for item in items[1:])]
     needed = [before + item.activation_bytes for before, item in zip(itertools.accumulate(stay), items, strict=True)]
-    peak = 1 + needed[1:].index(max(needed[1:]))
-    held = [items[0].activation_bytes + patches, *stay[1:peak], stay[peak] + items[peak].activation_bytes, *[0] * (len(items) - peak - 1)]
+    most = needed[1]
+    for other in needed[2:]:
+        most = (most + other + abs(most - other)) // 2  # the larger, also of arrays
+    held, come = [items[0].activation_bytes + patches], 0
+    for item, left, need in zip(items[1:], stay[1:], needed[1:], strict=True):
+        here = (need == most) * (1 - come)
+        held.append(left * (1 - come) + item.activation_bytes * here)
+        come = come + here
     return [Item(i.part, i.stage, i.num_params, i.macs, i.activations, i.largest, bytes_) for i, bytes_ in zip(items, held, strict=True)]

@@ -105,6 +105,8 @@ def _evidence(summary: Summary, row: Row) -> dict[str, Any]:
             "versions": {name: ", ".join(versions) for name, versions in facts.versions.items()},
         }
     )
+    if belief := summary.posterior.trials.get(row.number) if summary.posterior else None:
+        evidence["posterior"] = to_builtins({"objective": summary.learned} | msgspec.structs.asdict(belief))
     again = summary.confirmed.row(row.number) if summary.confirmed else None
     if again and again.mean:
         fresh = {"objective": summary.learned, "mean": again.mean.value, "low": again.mean.low, "high": again.mean.high}

@@ -74,6 +74,9 @@ class Members:
         queries: Choices of pool_query_only.
         stages: Choices of each stage.
         rules: That all keep.
+
+    Attributes:
+        starts: The state before the first stage, by patch size.
     """
 
     def __init__(self, patch_sizes: Sequence[int], queries: Sequence[bool], stages: Sequence[Choices], rules: Rules) -> None:
@@ -91,20 +94,20 @@ class Members:
         self._archs = _Weights(self, self._ending_archs, self._entry_archs)
         self._params = _Weights(self, self._ending_params, self._entry_params)
         starts = {patch_size: self._start(rules.room(patch_size)) for patch_size in patch_sizes}
-        self._starts = {patch_size: start for patch_size, start in starts.items() if start.room and self._archs.of(start)}
+        self.starts = {patch_size: start for patch_size, start in starts.items() if start.room and self._archs.of(start)}
 
     def size(self) -> int:
         """How many distinct archs there are."""
-        return sum(self._archs.of(start) for start in self._starts.values())
+        return sum(self._archs.of(start) for start in self.starts.values())
 
     def members(self) -> Iterator[Member]:
         """Each once, in a fixed order: by stages first, then patch size, then queries."""
-        if not self._starts:
+        if not self.starts:
             return
-        for stages in self._sequences(max(self._starts.values(), key=lambda start: start.room)):
+        for stages in self._sequences(max(self.starts.values(), key=lambda start: start.room)):
             shrunk = math.prod(stage.pool_stride for stage in stages)
             queries = self._queries if shrunk > 1 else (True,)
-            fitting = [patch_size for patch_size, start in self._starts.items() if shrunk <= start.room]
+            fitting = [patch_size for patch_size, start in self.starts.items() if shrunk <= start.room]
             for patch_size, query in itertools.product(fitting, queries):
                 yield Member(patch_size, query, stages)
 
@@ -125,8 +128,8 @@ class Members:
         Args:
             wanted: With a Chosen for every stage of the space, for repair may need more stages than the wanted arch has.
         """
-        patch_size = _nearest(self._starts, wanted.patch_size)
-        state = self._starts[patch_size]
+        patch_size = _nearest(self.starts, wanted.patch_size)
+        state = self.starts[patch_size]
         stages = []
         for stage in wanted.stages:
             steps = self.steps(state)
@@ -150,6 +153,14 @@ class Members:
         if found is None:
             found = self._known[state] = {step: after for step, after in self._next(state) if self._archs.of(after)}
         return found
+
+    def branches(self, state: State) -> list[tuple[Step | None, int]]:
+        """The steps from a state, and none for the encoder's end where it may end there, each with how many archs lie beyond."""
+        return list(self._archs.branches(state))
+
+    def mlp_dims(self, index: int, width: int) -> tuple[int, ...]:
+        """The MLP sizes that a stage may have at a width."""
+        return self._mlps[index, width]
 
     def _start(self, room: int) -> State:
         """The state before the first stage."""
@@ -204,9 +215,9 @@ class Members:
 
     def _draw(self, rng: random.Random, weights: "_Weights") -> Member:
         """A walk from state to state, each step as likely as what lies beyond it weighs."""
-        totals = list(itertools.accumulate(weights.of(start) for start in self._starts.values()))
-        patch_size = list(self._starts)[bisect.bisect_right(totals, rng.randrange(totals[-1]))]
-        state = self._starts[patch_size]
+        totals = list(itertools.accumulate(weights.of(start) for start in self.starts.values()))
+        patch_size = list(self.starts)[bisect.bisect_right(totals, rng.randrange(totals[-1]))]
+        state = self.starts[patch_size]
         stages: list[Chosen] = []
         while (step := weights.draw(state, rng)) is not None:
             depth, width, stride = step
@@ -249,18 +260,19 @@ class _Weights:
         """What a state weighs."""
         found = self._known.get(state)
         if found is None:
-            found = self._known[state] = sum(weight for _, weight in self._branches(state))
+            found = self._known[state] = sum(weight for _, weight in self.branches(state))
         return found
 
     def draw(self, state: State, rng: random.Random) -> Step | None:
         """A step, or none for the end, by its share of the state's weight."""
         if state not in self._drawn:
-            branches = list(self._branches(state))
+            branches = list(self.branches(state))
             self._drawn[state] = [step for step, _ in branches], list(itertools.accumulate(weight for _, weight in branches))
         steps, totals = self._drawn[state]
         return steps[bisect.bisect_right(totals, rng.randrange(totals[-1]))]
 
-    def _branches(self, state: State) -> Iterator[tuple[Step | None, int]]:
+    def branches(self, state: State) -> Iterator[tuple[Step | None, int]]:
+        """Ways on from a state, none being the end, each with its weight."""
         if self._members.may_end(state):
             yield None, self._ending(state)
         for step, after in self._members.steps(state).items():

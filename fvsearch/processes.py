@@ -7,7 +7,7 @@ from pathlib import Path
 from fvsearch.records import Record
 
 SAME_BIRTH = 2.0
-"""Seconds between two readings of when one process began: it is reckoned from the clock of the machine, which may have been set since."""
+"""Seconds between two readings of when one process began, which are rounded."""
 
 
 class ProcessName(Record, frozen=True, kw_only=True):
@@ -16,7 +16,7 @@ class ProcessName(Record, frozen=True, kw_only=True):
     Attributes:
         host: Its machine's name.
         number: Of the process, where it runs.
-        born: When it began, in seconds since 1970.
+        born: When it began, in seconds since the machine did: the clock may be set meanwhile.
         place: What sees the same process under the same number; empty where that cannot be told.
     """
 
@@ -43,12 +43,13 @@ class ProcessName(Record, frozen=True, kw_only=True):
 
 
 def born(number: int) -> float | None:
-    """When a process began, in seconds since 1970; none where there is no such process, or only what is left of one."""
+    """When a process began, in seconds since the machine did; none where there is no such process, or only what is left of one."""
     import psutil
 
     try:
         found = psutil.Process(number)
-        return None if found.status() == psutil.STATUS_ZOMBIE else float(found.create_time())
+        # Both are told by the clock of the machine.
+        return None if found.status() == psutil.STATUS_ZOMBIE else float(found.create_time() - psutil.boot_time())
     except psutil.Error:
         return None
 

@@ -59,7 +59,9 @@ class Screen:
         self._outcomes: dict[str, Outcome | None] = {}
         self._repeats: defaultdict[str, list[Params]] = defaultdict(list)
         self._suggested: dict[str, Params] = {}
-        spread = spread_over_memory(study, predictor, study.engine.starts) if study.engine.starts else []
+        # The front engine spreads its starts itself, for it counts what else was evaluated.
+        count = study.engine.num_starts if study.engine.name != "front" else 0
+        spread = spread_over_memory(study, predictor, count) if count else []
         self._starts = [*(arch for arch in warm_starts if arch not in self.skipped), *spread]
 
     def dispatch(self, arch: Arch) -> None:

@@ -10,7 +10,7 @@ from fvsearch.calibrating.choose import check_wanted, settle_predictions
 from fvsearch.calibration import Predictions
 from fvsearch.confirming import Confirming, confirm
 from fvsearch.data import check_source, prepare_source
-from fvsearch.engines import Done, Failed, check_engine, make_engine
+from fvsearch.engines import Done, Failed, check_engine, engine_note, make_engine
 from fvsearch.errors import ConfigError
 from fvsearch.feasibility import Predictor, feasible_note, require_feasible
 from fvsearch.importing import Imported, import_trials, open_source, starts_note, warm_starts
@@ -26,6 +26,7 @@ from fvsearch.tally import Tally
 from fvsearch.training.environment import set_environment
 from fvsearch.training.segment import Segment, SegmentResult, import_work, run_segment
 from fvsearch.trials import asked_again, failed, new_trial, next_segment, on_backend, with_result
+from fvsearch.units import show_seconds
 from fvsearch.volume import reference
 from fvsearch.watching import CONFIRMING, DONE, Progress, Watcher, kept
 from fvsearch.workers import Jobs, RunSettings, as_sentence, open_pool
@@ -124,7 +125,9 @@ class _Search:
             if anchor is None or anchor.backend not in ("", backend):
                 anchor = take_anchor(self.ledger, self.settings, self._tell_progress)
             self.anchor = anchor
-            self.predictions = settle_predictions(self.ledger, self.settings.calibration, backend, self.anchor)
+            self.predictions = settle_predictions(
+                self.ledger, self.settings.calibration, backend, self.anchor, here=self.settings.pool != "ray"
+            )
             self.predictor = Predictor.anchored(
                 self.study, self.anchor.memory, self.anchor.throughput, backend=backend, calibration=self.predictions.calibration
             )
@@ -134,7 +137,7 @@ class _Search:
         self.screen = self._make_screen()
         self.progress = msgspec.structs.replace(self.progress, feasible=self._say_feasible(self.screen))
         if self.tally.running or self._may_start():
-            with open_pool(self.settings, self.ledger.folder) as pool:
+            with open_pool(self.settings, self.ledger.folder, self.study.resources) as pool:
                 self._search(pool, self.screen)
         self._finish()
         self._bill()
@@ -159,6 +162,7 @@ class _Search:
         """What there is to search, and what the search begins with."""
         parts = (
             feasible_note(self.study, self.predictor),
+            engine_note(self.study),
             self.taken.sentence if self.taken else "",
             starts_note(self.study, screen.skipped),
         )
@@ -169,10 +173,10 @@ class _Search:
         study = self.study
         if (study.engine.name, self.settings.pool) == ("keras_tuner", "inline"):
             # KerasTuner imports keras, in the process that is to train: so the training's way, with its backend and device.
-            with open_pool(self.settings, self.ledger.folder):
+            with open_pool(self.settings, self.ledger.folder, self.study.resources):
                 set_environment()
                 import_work()
-        screen = Screen(study, make_engine(study), self.predictor, warm_starts(study, self.taken))
+        screen = Screen(study, make_engine(study, self.predictor), self.predictor, warm_starts(study, self.taken))
         for record in self.tally.running:
             screen.dispatch(record.arch)
         for record in self.tally.ended():
@@ -294,6 +298,11 @@ class _Search:
             record = failed(record, as_sentence(outcome))
         else:
             record = with_result(self.study, record, outcome, self.anchor, self.predictor, self.tally.rungs)
+        limit = self.settings.trial_timeout
+        if record.state == "running" and limit is not None and sum(record.seconds.values()) > limit:
+            record = failed(
+                record, f"it trained for {show_seconds(sum(record.seconds.values()))}, and was not at its end after {limit:g} s"
+            )
         # What was decided at a rung stands, also after a kill.
         enter = self.ledger.update if record.state in ("running", "paused") else self.ledger.finish
         if not enter(record):

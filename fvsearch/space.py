@@ -21,6 +21,10 @@ Param = int | str | bool
 Params = dict[str, Param]
 
 
+MOST_CHOICES = 10_000
+"""Of one param: each is counted, and told to an engine."""
+
+
 class Range(Record, frozen=True, kw_only=True):
     """The integers from `low` to `high`, both included, `step` apart."""
 
@@ -32,6 +36,10 @@ class Range(Record, frozen=True, kw_only=True):
         require_at_least(1, self, "step")
         if self.high < self.low:
             raise ConfigError(f"`high` must be at least `low`, but got low={self.low}, high={self.high}")
+        if (count := len(range(self.low, self.high + 1, self.step))) > MOST_CHOICES:
+            raise ConfigError(
+                f"a domain must have at most {MOST_CHOICES:,} choices, but {self} has {count:,}; a larger `step` leaves fewer"
+            )
 
 
 Integers = int | tuple[int, ...] | Range
@@ -128,7 +136,7 @@ class Space(Record, frozen=True, kw_only=True, cache_hash=True):
         """
         wanted = self._wanted(params)
         if self.rules is not None:
-            return self._build(_members(self).nearest(wanted))
+            return self._build(members_of(self).nearest(wanted))
         depths = [stage.depth for stage in wanted.stages]
         end = depths.index(0) if 0 in depths else len(depths)
         return self._build(wanted._replace(stages=wanted.stages[:end]))
@@ -147,7 +155,7 @@ class Space(Record, frozen=True, kw_only=True, cache_hash=True):
         wanted = self._wanted(params)
         if self.rules is None:
             return dict(params)
-        found = _members(self).nearest(wanted)
+        found = members_of(self).nearest(wanted)
         changed: Params = {"patch_size": found.patch_size}
         for index, stage in enumerate(found.stages):
             changed |= {f"stages.{index}.{name}": value for name, value in stage._asdict().items()}
@@ -226,26 +234,26 @@ class Space(Record, frozen=True, kw_only=True, cache_hash=True):
 
     def size(self) -> int:
         """How many distinct archs the space has; exact, by formula."""
-        return _members(self).size()
+        return members_of(self).size()
 
     def archs(self) -> Iterator[Arch]:
         """Every member once, in a fixed order."""
-        return map(self._build, _members(self).members())
+        return map(self._build, members_of(self).members())
 
     def sample(self, rng: random.Random) -> Arch:
         """A member whose params are drawn uniformly from all params that name a member: without rules, each independently."""
         if self.rules is not None:
-            return self._build(_members(self).draw_params(rng))
+            return self._build(members_of(self).draw_params(rng))
         return self.arch({path: rng.choice(options) for path, options in self.domains().items()})
 
     def sample_evenly(self, rng: random.Random) -> Arch:
         """A member, each as likely as any other; `sample` favours those that many params name, such as archs of few stages."""
-        return self._build(_members(self).draw_arch(rng))
+        return self._build(members_of(self).draw_arch(rng))
 
 
 @functools.lru_cache(maxsize=16)
-def _members(space: Space) -> Members:
-    """What the space's domains and rules span, counted once."""
+def members_of(space: Space) -> Members:
+    """What a space's domains and rules span, counted once."""
     return _span(space, space.rules or Rules())
 
 

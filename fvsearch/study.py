@@ -3,7 +3,8 @@
 A Study is resolved: its space and its archs are records. A study file may name them instead; `library.load_study` resolves names.
 """
 
-import re
+import math
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -12,17 +13,25 @@ from fvsearch.arch import Arch
 from fvsearch.budgets import Budget
 from fvsearch.errors import ConfigError
 from fvsearch.recipe import Recipe
-from fvsearch.records import Record, require_at_least, require_fraction
+from fvsearch.records import Record, require_at_least, require_fraction, require_name
 from fvsearch.space import Space
 
 Direction = Literal["maximize", "minimize"]
-EngineName = Literal["optuna", "keras_tuner", "listed"]
+EngineName = Literal["front", "optuna", "keras_tuner", "listed"]
 Sampler = Literal["nsga2", "nsga3", "tpe", "gp", "random"]
 Oracle = Literal["random", "bayesian", "hyperband", "grid"]
 ObjectiveName = Literal["top1", "top5", "loss", "memory", "throughput", "macs", "num_params"]
 
 LEARNED = ("top1", "top5", "loss")
 """Objectives that only a training tells; the others are costs, known before it."""
+
+
+CHANCE: dict[str, Callable[[int], float]] = {
+    "top1": lambda classes: 1 / classes,
+    "top5": lambda classes: min(5, classes) / classes,
+    "loss": math.log,
+}
+"""What a model that has learned nothing reaches, by the number of classes."""
 
 
 class Data(Record, frozen=True, kw_only=True):
@@ -92,14 +101,17 @@ class Proposer(Record, frozen=True, kw_only=True):
     """Which engine proposes archs, and its settings.
 
     Attributes:
-        name: "optuna", "keras_tuner", or "listed" for a fixed list.
+        name: "front", which learns accuracy alone, for costs are known; "optuna"; "keras_tuner"; or "listed" for a fixed list in its order.
         sampler: Optuna's: "nsga2", "nsga3", "tpe", "gp" (which wants PyTorch) or "random".
         oracle: KerasTuner's: "random", "bayesian", "hyperband" or "grid"; of no other engine, as `scalar`.
         scalar: The one objective that KerasTuner's oracles see; "bayesian" and "hyperband" need it where a study has several.
         population: Archs in a generation of NSGA-II and NSGA-III; keep it well under the number of trials.
-        starts: Archs spread over predicted memory that are evaluated before the engine is asked.
+        starts: Archs spread over predicted memory that are evaluated before the engine proposes; unless said 4 with "front", which
+            spreads them over its first cost and counts what else was evaluated, and none with others.
+        candidates: Of "front": a space of so many archs at most is looked at whole for each proposal; of a larger one a draw is, which is
+            renewed as the search goes on.
         warm_start: Archs that are evaluated first, or the folder of another study, of which what fits is taken over.
-        archs: The list, for "listed".
+        archs: The list, for "listed"; "front" takes one instead of a space.
     """
 
     name: EngineName = "optuna"
@@ -107,16 +119,19 @@ class Proposer(Record, frozen=True, kw_only=True):
     oracle: Oracle = "random"
     scalar: ObjectiveName | None = None
     population: int = 12
-    starts: int = 0
+    starts: int | None = None
+    candidates: int = 1_000_000
     warm_start: tuple[Arch, ...] | str = ()
     archs: tuple[Arch, ...] = ()
 
     def __post_init__(self) -> None:
         require_at_least(2, self, "population")
         require_at_least(0, self, "starts")
-        if (self.name == "listed") != bool(self.archs):
+        require_at_least(1, self, "candidates")
+        if self.name != "front" and (self.name == "listed") != bool(self.archs):
             raise ConfigError(
-                f'`archs` belongs to the engine "listed" and to no other, but got name={self.name!r} with {len(self.archs)} archs'
+                f'`archs` belongs to the engines "listed" and "front" and to no other, but got name={self.name!r} with '
+                f"{len(self.archs)} archs"
             )
         if self.name != "keras_tuner":
             for name, unset in (("oracle", "random"), ("scalar", None)):
@@ -124,6 +139,11 @@ class Proposer(Record, frozen=True, kw_only=True):
                     raise ConfigError(
                         f'`{name}` is for the engine "keras_tuner", but got {name}={getattr(self, name)!r}, name={self.name!r}'
                     )
+
+    @property
+    def num_starts(self) -> int:
+        """Archs that are spread over cost before the engine proposes."""
+        return self.starts if self.starts is not None else 4 if self.name == "front" else 0
 
 
 class EarlyStopping(Record, frozen=True, kw_only=True):
@@ -176,13 +196,15 @@ class Study(Record, frozen=True, kw_only=True):
     Attributes:
         name: Also of the folder, unless another is given.
         description: One line for `fvsearch list`.
-        space: What is searched; none for a listed engine.
+        space: What is searched; none where the engine has a list.
         baseline: The arch that budgets are relative to, and trial 0.
         early_stopping: Where trials far from the front end early; none trains each to the end.
         confirm: What is trained again after the search; none is nothing.
         trials: Distinct archs evaluated to an end, the baseline counted in.
         repeats: Trainings of each arch, with different seeds; a trial's value is their mean.
         seed: Every other seed comes from it.
+        resources: What each worker has of a Ray cluster, by Ray's names: GPU, TPU, CPU, memory in bytes, and custom ones. Unless said, a
+            GPU where the cluster has any, and a CPU. Of no meaning elsewhere, and no part of what the study finds.
     """
 
     name: str
@@ -199,14 +221,15 @@ class Study(Record, frozen=True, kw_only=True):
     trials: int
     repeats: int = 1
     seed: int = 0
+    resources: dict[str, float] = {}
 
     def __post_init__(self) -> None:
         require_at_least(1, self, "trials", "repeats")
+        require_resources(self.resources)
         require_at_least(0, self, "seed")
-        if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", self.name):
-            raise ConfigError(f"`name` must be letters, digits, '.', '_' and '-', for it names a folder, but got {self.name!r}")
-        if (self.space is None) != (self.engine.name == "listed"):
-            raise ConfigError('`space` must be given, except with the engine "listed", which has its archs instead')
+        require_name(self.name)
+        if (self.space is None) != bool(self.engine.archs):
+            raise ConfigError("`space` must be given, except where the engine has a list of `archs` instead")
         names = [objective.name for objective in self.objectives]
         if not any(name in LEARNED for name in names):
             raise ConfigError(
@@ -267,6 +290,22 @@ class Study(Record, frozen=True, kw_only=True):
     def with_settings(self, **changes: Any) -> "Study":
         """A copy with other fields."""
         return msgspec.structs.replace(self, **changes)
+
+
+def require_resources(resources: Mapping[str, float]) -> None:
+    """The laws of what a worker is to have of a cluster.
+
+    Raises:
+        ConfigError: It is less than nothing, or more GPUs than a training has use for.
+    """
+    for name, amount in resources.items():
+        if not 0 <= amount < math.inf:
+            raise ConfigError(f"resources must be at least 0, but got {name}={amount:g} at resources")
+    if resources.get("GPU", 0.0) > 1:
+        raise ConfigError(
+            f"a worker trains on one GPU, or on a share of one, but got GPU={resources['GPU']:g} at resources; --workers says how many "
+            "train side by side"
+        )
 
 
 def require_patches(patch_size: int, data: Data) -> None:

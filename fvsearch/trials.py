@@ -15,6 +15,7 @@ from fvsearch.meters.measured import Anchor
 from fvsearch.rungs import Rung, judge
 from fvsearch.screening import Candidate
 from fvsearch.study import LEARNED, Study
+from fvsearch.training.energy import add_joules
 from fvsearch.training.segment import Segment, SegmentResult, derive_seed
 
 
@@ -116,10 +117,12 @@ def _with_epochs(study: Study, record: TrialRecord, result: SegmentResult) -> Tr
     unfinished = record.epochs_done % study.recipe.epochs > 0
     before = record.repeats[:-1] if unfinished else record.repeats
     spent = record.repeats[-1].seconds if unfinished else {}
+    taken = record.repeats[-1].joules if unfinished else {}
     repeat = Repeat(
         seed=derive_seed(study.seed, record.arch_hash, len(before)),
         epochs=tuple(msgspec.to_builtins(epoch) for epoch in result.epochs),
         seconds={name: spent.get(name, 0.0) + result.seconds.get(name, 0.0) for name in spent | result.seconds},
+        joules=add_joules(taken, result.joules),
     )
     return msgspec.structs.replace(
         record,

@@ -1,6 +1,5 @@
 """Hypervolume over trials: how much of the space of objectives a study had won, trial by trial, from a point that no trial moves."""
 
-import math
 import random
 from collections.abc import Callable
 
@@ -12,17 +11,10 @@ from fvsearch.feasibility import Predictor
 from fvsearch.records import Record
 from fvsearch.space import Space
 from fvsearch.standing import Standing, minimised
-from fvsearch.study import LEARNED, Objective, Study
+from fvsearch.study import CHANCE, LEARNED, Objective, Study
 
 MOST_OBJECTIVES = 3
 """The exact volume takes time that grows as a power of the objectives; beyond three it is left out."""
-
-CHANCE: dict[str, Callable[[int], float]] = {
-    "top1": lambda classes: 1 / classes,
-    "top5": lambda classes: min(5, classes) / classes,
-    "loss": math.log,
-}
-"""What a model that has learned nothing reaches, by the number of classes."""
 
 _DRAWN, _CLIMBED = 64, 4
 """Members that a climb looks at to begin with, and how many of them it climbs from."""

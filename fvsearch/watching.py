@@ -9,9 +9,10 @@ from pathlib import Path
 
 import msgspec
 
+from fvsearch.errors import ConfigError
 from fvsearch.ledger import TrialRecord, now
 from fvsearch.processes import ProcessName
-from fvsearch.records import Record
+from fvsearch.records import Record, from_json
 
 LIVE_FILE = "progress.json"
 
@@ -89,7 +90,8 @@ class Live(Record, frozen=True, kw_only=True):
 
     Attributes:
         at: When it was told, ISO 8601, UTC.
-        host, process, born: Of the search: its machine, process number, and when that began, in seconds since 1970.
+        host, process, born: Of the search: its machine, process number, and when that began, in seconds since the machine did: the
+            clock may be set meanwhile.
         activity, total, refused, hypervolume, feasible: As in Progress.
         seconds_left: As in Progress, as of when it was told.
     """
@@ -177,8 +179,10 @@ def keep_activity(folder: Path, activity: str) -> None:
 def read_live(folder: Path) -> Live | None:
     """What the latest start of the search in a folder told last; none where there is nothing to read."""
     try:
-        return msgspec.json.decode((folder / LIVE_FILE).read_bytes(), type=Live)
-    except (OSError, msgspec.MsgspecError):
+        live: Live = from_json(folder / LIVE_FILE, Live)
+        seconds_since(live.at)
+        return live
+    except (ConfigError, ValueError):
         return None
 
 
@@ -192,8 +196,8 @@ def is_alive(live: Live) -> bool:
 
 
 def seconds_since(time: str) -> float:
-    """Seconds from a time, ISO 8601, to now."""
-    return (datetime.datetime.now(datetime.UTC) - datetime.datetime.fromisoformat(time)).total_seconds()
+    """Seconds from a time, ISO 8601, to now; none below 0, for the clock may have been set back."""
+    return max(0.0, (datetime.datetime.now(datetime.UTC) - datetime.datetime.fromisoformat(time)).total_seconds())
 
 
 def _write(folder: Path, live: Live) -> None:

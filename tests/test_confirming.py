@@ -14,7 +14,9 @@ from fvsearch.confirming import Confirmation, Confirming, confirm, confirm_study
 from fvsearch.errors import ConfigError
 from fvsearch.ledger import Ledger
 from fvsearch.pools import WorkerDied
-from fvsearch.study import Confirm
+from fvsearch.posterior import posterior
+from fvsearch.standing import ledger_standings
+from fvsearch.study import Confirm, Proposer
 from fvsearch.training.segment import Segment, SegmentResult, derive_seed
 from fvsearch.workers import RunSettings
 
@@ -236,3 +238,24 @@ def test_without_a_front_there_is_nothing_to_confirm(tmp_path: Path) -> None:
     fill(Ledger.create(tmp_path / "out", STUDY), TRIALS[6:8])
     with pytest.raises(ConfigError, match="has nothing on its front to confirm yet"):
         confirm_study(tmp_path / "out", SETTINGS)
+
+
+def test_with_a_posterior_the_least_certain_places_come_first(tmp_path: Path, run: Callable[..., Any]) -> None:
+    ledger = fill(empty(tmp_path, STUDY.with_settings(engine=Proposer(name="front"))))
+    believed = posterior(ledger.study, ledger_standings(ledger))
+    assert believed is not None
+    chances = {number: belief.on_front for number, belief in believed.trials.items() if belief.on_front is not None}
+    pool = ScriptedPool(1)
+    first = run(pool, ledger, 1)
+    numbers = [one.trial for segment in pool.segments() for one in first if one.arch == segment.arch]
+    *order, last = numbers
+    assert last == 0, "the baseline is no candidate"
+    # All of the front, and what was observed beside it but is more likely on it than not.
+    assert set(order) == {1, 2, 3, 9} | {number for number, chance in chances.items() if chance > 0.5} - {0}
+    doubts = [abs(chances[number] - 0.5) for number in order]
+    assert doubts == sorted(doubts)
+    assert doubts[0] < doubts[-1]
+    # What fresh seeds tell changes neither what is wanted nor its order.
+    again = ScriptedPool(1)
+    run(again, ledger, 2)
+    assert [segment.arch for segment in again.segments()] == [segment.arch for segment in pool.segments()]

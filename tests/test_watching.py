@@ -63,9 +63,22 @@ def test_a_file_that_does_not_read_tells_nothing(content: bytes, tmp_path: Path)
 def test_a_search_is_alive_while_its_process_is(told: Live) -> None:
     assert told.process == os.getpid()
     assert is_alive(told)
-    assert is_alive(msgspec.structs.replace(told, born=told.born - 1)), "the clock was set meanwhile"
+    assert is_alive(msgspec.structs.replace(told, born=told.born - 1)), "rounded otherwise"
     assert not is_alive(msgspec.structs.replace(told, born=told.born - 5)), "another process has its number now"
     assert not is_alive(msgspec.structs.replace(told, activity="done")), "it came to its end"
+
+
+def test_a_search_lives_on_when_the_clock_is_set(told: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    import psutil
+
+    began, booted = psutil.Process.create_time, psutil.boot_time()
+    for hours in (-5, 5):
+        # What the system reckons by the clock, and what psutil makes of it.
+        monkeypatch.setattr(psutil, "boot_time", lambda hours=hours: booted + 3600 * hours)
+        monkeypatch.setattr(psutil.Process, "create_time", lambda self, hours=hours: began(self) + 3600 * hours)
+        assert is_alive(told)
+    ahead = msgspec.structs.replace(told, at="2126-01-02T03:00:00+00:00")
+    assert watching.seconds_since(ahead.at) == 0.0
 
 
 def test_a_search_that_was_killed_is_not_alive(told: Live) -> None:

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING
 import click
 
 from fvsearch.cli import transfers
-from fvsearch.cli.common import backend_option, echo_json, make_run_settings, print_renderable, set_backend, shared_settings
+from fvsearch.cli.common import (
+    Where,
+    backend_option,
+    echo_json,
+    make_run_settings,
+    pool_options,
+    print_renderable,
+    set_backend,
+    shared_settings,
+)
 
 if TYPE_CHECKING:
     from fvsearch.ledger import Ledger
@@ -18,10 +27,8 @@ if TYPE_CHECKING:
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of the study. [default: runs/NAME]")
 @click.option("--trials", type=click.IntRange(1), help="Distinct archs to evaluate, baseline counted in.")
 @click.option("--time-budget", metavar="T", help="Start no trial after this long: 90s, 20m, 8h.")
-@click.option("--workers", type=click.IntRange(1), default=None, help="Trainings at a time. [default: one for every core, two at most]")
-@click.option(
-    "--pool", type=click.Choice(["local", "inline"]), default="local", show_default=True, help="inline: in this process, to debug."
-)
+@click.option("--trial-timeout", metavar="T", help="Give up a trial that trains for longer than this, or hangs: 90s, 20m, 8h.")
+@pool_options
 @backend_option
 @click.option("--set", "settings", metavar="KEY=VALUE", multiple=True, help="Change the study: recipe.epochs=5, budget.memory=0.5x.")
 @click.option(
@@ -48,8 +55,10 @@ def run(
     out: Path | None,
     trials: int | None,
     time_budget: str | None,
+    trial_timeout: str | None,
     workers: int | None,
-    pool: str,
+    pool: Where,
+    ray_address: str | None,
     backend: str | None,
     settings: tuple[str, ...],
     calibration: str | None,
@@ -72,13 +81,16 @@ def run(
         if dry_run:
             transfers.dry_run(study, settings)
         else:
-            transfers.run(study, out, workers, pool, backend, settings)
+            transfers.run(study, out, workers, pool, ray_address, backend, settings)
         return
 
     defined = load_study(study, settings)
     if trials is not None:
         defined = defined.with_settings(trials=trials)
-    seconds = parse_duration(time_budget) if time_budget else None
+    limits = {
+        "time_budget": parse_duration(time_budget) if time_budget else None,
+        "trial_timeout": parse_duration(trial_timeout) if trial_timeout else None,
+    }
     if dry_run:
         from fvsearch.report.dry_run import dry_run_table
 
@@ -92,9 +104,16 @@ def run(
     from fvsearch.search import run_study
     from fvsearch.watching import Watcher, together
 
-    shared = shared_settings(storage, heartbeat, lease)
     run_settings = make_run_settings(
-        backend, workers, pool, time_budget=seconds, calibration=calibration, force_backend=force_backend, **shared
+        backend,
+        workers,
+        pool,
+        ray_address,
+        defined.resources,
+        **limits,
+        calibration=calibration,
+        force_backend=force_backend,
+        **shared_settings(storage, heartbeat, lease),
     )
     folder = out or Path("runs") / defined.name
     others: list[Watcher] = []
@@ -116,12 +135,9 @@ def run(
 @click.option(
     "--seeds", type=click.IntRange(1), help="Fresh trainings of each in all; those that stand count. [default: the study's, else 3]"
 )
-@click.option("--workers", type=click.IntRange(1), default=None, help="Trainings at a time. [default: one for every core, two at most]")
-@click.option(
-    "--pool", type=click.Choice(["local", "inline"]), default="local", show_default=True, help="inline: in this process, to debug."
-)
+@pool_options
 @click.option("--backend", metavar="NAME", help="That of the search; no other can confirm its numbers.")
-def confirm(folder: Path, seeds: int | None, workers: int | None, pool: str, backend: str | None) -> None:
+def confirm(folder: Path, seeds: int | None, workers: int | None, pool: Where, ray_address: str | None, backend: str | None) -> None:
     """Train the front of the study in DIR, its baseline and what its [confirm] names again, with fresh seeds: intervals, ties, luck."""
     from fvsearch.confirming import confirm_study
     from fvsearch.ledger import Ledger
@@ -131,7 +147,7 @@ def confirm(folder: Path, seeds: int | None, workers: int | None, pool: str, bac
     ledger = Ledger.open(folder)
     searched = [invocation.backend for invocation in ledger.invocations()]
     chosen = backend or os.environ.get("KERAS_BACKEND") or (searched[-1] if searched else None)
-    settings = make_run_settings(chosen, workers, pool)
+    settings = make_run_settings(chosen, workers, pool, ray_address, ledger.study.resources)
     with watch_confirming(ledger.study) as watcher:
         confirm_study(folder, settings, seeds, watcher)
     page = write_report(ledger)

@@ -4,11 +4,25 @@ from collections.abc import Callable
 
 from fvsearch.backend import is_installed
 from fvsearch.engines._choices import Domains
-from fvsearch.engines.base import Completed, Done, Engine, Failed, Infeasible, Outcome, Stopped, Suggestion, Wait
+from fvsearch.engines.base import Completed, Costs, Done, Engine, Failed, Infeasible, Outcome, Stopped, Suggestion, Wait
 from fvsearch.errors import MissingBackendError
 from fvsearch.study import EngineName, Study
 
-__all__ = ["Completed", "Done", "Engine", "Failed", "Infeasible", "Outcome", "Stopped", "Suggestion", "Wait", "check_engine", "make_engine"]
+__all__ = [
+    "Completed",
+    "Costs",
+    "Done",
+    "Engine",
+    "Failed",
+    "Infeasible",
+    "Outcome",
+    "Stopped",
+    "Suggestion",
+    "Wait",
+    "check_engine",
+    "engine_note",
+    "make_engine",
+]
 
 
 def check_engine(study: Study) -> None:
@@ -17,6 +31,10 @@ def check_engine(study: Study) -> None:
     Raises:
         ConfigError: It cannot, or its package is not installed.
     """
+    if study.engine.name == "front":
+        from fvsearch.engines.front import check_front
+
+        check_front(study.objectives)
     if study.engine.name == "keras_tuner":
         from fvsearch.engines._keras_tuner import check_keras_tuner
 
@@ -28,16 +46,35 @@ def check_engine(study: Study) -> None:
         )
 
 
-def make_engine(study: Study) -> Engine:
+def engine_note(study: Study) -> str:
+    """What a user should know of how the study's engine chooses, in a clause; empty where there is nothing."""
+    if study.engine.name != "front":
+        return ""
+    from fvsearch.engines.front import front_note
+
+    return front_note(study)
+
+
+def make_engine(study: Study, costs: Costs | None = None) -> Engine:
     """The engine that a study names, over the choices of its space's params.
+
+    Args:
+        study: To search.
+        costs: Who predicts what archs cost, for an engine that goes by it; the formula unless given.
 
     Raises:
         ConfigError: It cannot serve this study, or its package is not installed.
     """
-    return _MAKERS[study.engine.name](study, study.space.domains() if study.space else {})
+    return _MAKERS[study.engine.name](study, study.space.domains() if study.space else {}, costs)
 
 
-def _optuna(study: Study, domains: Domains) -> Engine:
+def _front(study: Study, domains: Domains, costs: Costs | None) -> Engine:
+    from fvsearch.engines.front.engine import FrontEngine
+
+    return FrontEngine(study, costs)
+
+
+def _optuna(study: Study, domains: Domains, costs: Costs | None) -> Engine:
     # Importing Optuna takes a quarter of a second.
     from fvsearch.engines._optuna import OptunaEngine
 
@@ -45,16 +82,21 @@ def _optuna(study: Study, domains: Domains) -> Engine:
     return OptunaEngine(study.engine, domains, directions, study.seed, constraints=study.budget.limits())
 
 
-def _keras_tuner(study: Study, domains: Domains) -> Engine:
+def _keras_tuner(study: Study, domains: Domains, costs: Costs | None) -> Engine:
     from fvsearch.engines._keras_tuner import KerasTunerEngine
 
     return KerasTunerEngine(study.engine, domains, study.objectives, study.seed, study.recipe.epochs)
 
 
-def _listed(study: Study, domains: Domains) -> Engine:
+def _listed(study: Study, domains: Domains, costs: Costs | None) -> Engine:
     from fvsearch.engines._listed import ListedEngine
 
     return ListedEngine(len(study.engine.archs))
 
 
-_MAKERS: dict[EngineName, Callable[[Study, Domains], Engine]] = {"optuna": _optuna, "keras_tuner": _keras_tuner, "listed": _listed}
+_MAKERS: dict[EngineName, Callable[[Study, Domains, Costs | None], Engine]] = {
+    "front": _front,
+    "optuna": _optuna,
+    "keras_tuner": _keras_tuner,
+    "listed": _listed,
+}

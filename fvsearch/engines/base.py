@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from fvsearch.arch import Arch
 from fvsearch.errors import ConfigError
 from fvsearch.records import Record
 from fvsearch.space import Param, Params
@@ -112,6 +113,18 @@ class Engine(Protocol):
         What is told of an arch first stands; the same arch told again changes nothing that was learned, except that one which was Stopped
         may be told again with more epochs, and at last Completed.
         """
+        ...
+
+
+class Costs(Protocol):
+    """Who knows what an arch costs before it is trained: `feasibility.Predictor`, or a user's own."""
+
+    def costs(self, arch: Arch) -> Mapping[str, float]:
+        """By name: memory, throughput, macs, num_params; those at least that are objectives."""
+        ...
+
+    def violations(self, costs: Mapping[str, float]) -> Mapping[str, float]:
+        """By budget, how far such costs break it; at most 0 meets it."""
         ...
 
 

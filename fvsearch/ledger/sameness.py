@@ -6,7 +6,7 @@ from typing import Any
 from fvsearch.records import to_builtins
 from fvsearch.study import Study
 
-MAY_CHANGE = ("trials", "description", "confirm")
+MAY_CHANGE = ("trials", "description", "confirm", "resources")
 """Of a study that has trials."""
 
 

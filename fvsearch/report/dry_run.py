@@ -8,7 +8,7 @@ from fvsearch.calibrating.choose import NONE
 from fvsearch.calibrating.store import kept_for, load_calibration
 from fvsearch.costs import predict
 from fvsearch.data import describe_source, obstacle
-from fvsearch.engines import check_engine
+from fvsearch.engines import check_engine, engine_note
 from fvsearch.feasibility import Predictor, feasible_note, require_feasible
 from fvsearch.importing import open_source, starts_note
 from fvsearch.layout import format_layout
@@ -58,6 +58,8 @@ def dry_run_table(study: Study, calibration: str | None = None) -> "Table":
     )
     table.add_row("objectives", ", ".join(f"{objective.direction} {objective.name}" for objective in study.objectives))
     table.add_row("engine", engine_name(study))
+    if note := engine_note(study):
+        table.add_row("", note)
     for note in _starts(study, predictor):
         table.add_row("", note)
     table.add_row("data", f"{describe_source(study.data)}: {study.data.num_classes} classes, {size[0]}x{size[1]}x{study.data.channels}")
@@ -77,7 +79,7 @@ def _starts(study: Study, predictor: Predictor) -> list[str]:
     elif other := open_source(study):
         notes = [f"takes over what fits of the {len(other.trials())} trials of {study.engine.warm_start}"]
         other.close()
-    first = 1 + len(listed) + study.engine.starts
+    first = 1 + len(listed) + study.engine.num_starts
     if study.space and first >= study.trials:
         notes.append(
             f"the engine is never asked: baseline, warm starts and starts are {first} archs, and {study.trials} trials are asked for"

@@ -2,12 +2,16 @@
 
 from collections.abc import Iterable, Mapping
 
+import msgspec
+
 from fvsearch.budgets import Budget, allowed
 from fvsearch.ledger import Invocation, Ledger, QuietPass, TrialRecord
 from fvsearch.meters.measured import Anchor
 from fvsearch.recipe import Recipe
 from fvsearch.records import Record
+from fvsearch.report.confirmed import Confirmed
 from fvsearch.study import Data, EarlyStopping, Objective, Study
+from fvsearch.training.energy import add_joules
 
 
 class Facts(Record, frozen=True, kw_only=True):
@@ -65,6 +69,8 @@ class Bill(Record, frozen=True, kw_only=True):
         confirmation: Training front and baseline again with fresh seeds.
         wall: Of all starts of `fvsearch run`, as far as it is on record.
         starts: Of `fvsearch run`.
+        joules: Energy in all, "gpu" and "cpu", of what told it.
+        silent: Trials that took time on a device and of which nothing told the energy.
     """
 
     activities: dict[str, float]
@@ -73,6 +79,8 @@ class Bill(Record, frozen=True, kw_only=True):
     wall: float
     starts: int
     confirmation: float = 0.0
+    joules: dict[str, float] = msgspec.field(default_factory=dict)
+    silent: int = 0
 
     @property
     def trials(self) -> float:
@@ -93,9 +101,10 @@ def read_bill(
     anchor: Anchor | None,
     quiet: QuietPass,
     invocations: tuple[Invocation, ...],
-    confirmation: float = 0.0,
+    confirmed: Confirmed | None = None,
 ) -> Bill:
     """The bill of a study so far."""
+    own = [trial for trial in trials if not trial.imported and trial.seconds]
     names = [*ACTIVITIES, *sorted({name for trial in trials for name in trial.seconds} - set(ACTIVITIES))]
     return Bill(
         activities={name: sum(trial.seconds.get(name, 0.0) for trial in trials if not trial.imported) for name in names},
@@ -103,7 +112,14 @@ def read_bill(
         quiet_pass=quiet.seconds,
         wall=sum(invocation.seconds for invocation in invocations),
         starts=len(invocations),
-        confirmation=confirmation,
+        confirmation=confirmed.seconds if confirmed else 0.0,
+        joules=add_joules(
+            *(trial.joules for trial in own),
+            anchor.joules if anchor else {},
+            quiet.joules,
+            confirmed.joules if confirmed else {},
+        ),
+        silent=sum(not trial.joules for trial in own),
     )
 
 

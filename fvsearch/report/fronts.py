@@ -35,9 +35,11 @@ class Fitting:
 
 
 def _single_columns(rows: Sequence[Row], summary: Summary) -> dict[str, list[str]]:
-    """By heading, what has one column: objectives, and what fresh seeds say where there are any."""
+    """By heading, what has one column: objectives, and what is believed of them and what fresh seeds say, where that is known."""
     names = [o.name for o in summary.facts.objectives if o.name not in ("memory", "throughput")]
     columns = {words.NAMES[name]: [words.learned(row, name) for row in rows] for name in names}
+    if summary.posterior:
+        columns["posterior"] = [words.believed(row, summary) for row in rows]
     if summary.confirmed:
         columns["fresh seeds"] = [words.fresh(row, summary) for row in rows]
     return columns

@@ -10,8 +10,9 @@ import msgspec
 
 from fvsearch import pareto
 from fvsearch.arch import Arch
-from fvsearch.confirming import confirmations
+from fvsearch.confirming import confirmations, fresh_values
 from fvsearch.ledger import Ledger, TrialRecord
+from fvsearch.posterior import Posterior, posterior
 from fvsearch.records import Record
 from fvsearch.report.confirmed import Confirmed, confirmed
 from fvsearch.report.facts import Bill, Facts, read_bill, read_facts
@@ -78,6 +79,7 @@ class Row(Record, frozen=True, kw_only=True):
         macs: Per image, forward.
         constraints: By budget; at most 0 is within it.
         seconds: Device-seconds by activity.
+        joules: Energy by what took it, "gpu" and "cpu", where they told it.
         curve: The first learned objective after each epoch, the mean over repeats.
         picks: What it is picked as.
         imported: Where it was taken over from, as "FOLDER #NUMBER"; empty for a trial of this study.
@@ -103,6 +105,7 @@ class Row(Record, frozen=True, kw_only=True):
     curve: tuple[float, ...]
     picks: tuple[Pick, ...] = ()
     imported: str = ""
+    joules: dict[str, float] = msgspec.field(default_factory=dict)
 
     @property
     def is_baseline(self) -> bool:
@@ -120,6 +123,8 @@ class Summary(Record, frozen=True, kw_only=True):
         front: Best first, by `learned`.
         others: All other trials, by number.
         rungs: How far an early look tells the end of a training.
+        posterior: What is believed of trained archs, all trials looked at together; none where the study's engine has none. Picks go by it
+            where there is one.
         confirmed: What fresh seeds say of the front; none before it was trained again.
         findings: Which of the Funnel-ViT report's findings the study found; none where it neither asks nor can tell.
         importance: Which params matter; a report has it alone, for it takes its time.
@@ -134,6 +139,7 @@ class Summary(Record, frozen=True, kw_only=True):
     hypervolume: Hypervolume
     rungs: tuple[RungRow, ...]
     bill: Bill
+    posterior: Posterior | None = None
     confirmed: Confirmed | None = None
     findings: tuple[Finding, ...] = ()
     importance: Importance | None = None
@@ -166,8 +172,9 @@ def summarise(ledger: Ledger) -> Summary:
     study, found = ledger.study, ledger_standings(ledger)
     anchor, quiet = ledger.anchor(), ledger.quiet_pass()
     learned = learned_objective(study)
-    picks = picked(study, [standing for standing in found if standing.place == "front"])
-    again = confirmed(study, found, confirmations(ledger))
+    trainings = confirmations(ledger)
+    again, believed = confirmed(study, found, trainings), posterior(study, found, fresh_values(study, trainings))
+    picks = picked(study, [standing for standing in found if standing.place == "front"], believed)
     named: dict[int, tuple[Pick, ...]] = {number: tuple(pick for pick in picks if picks[pick] == number) for number in picks.values()}
     baseline = next((standing for standing in found if standing.trial.is_baseline), None)
     rows = [_row(standing, baseline, learned, named.get(standing.number, ())) for standing in found]
@@ -181,21 +188,30 @@ def summarise(ledger: Ledger) -> Summary:
         others=tuple(row for row in rows if row.place != "front"),
         hypervolume=hypervolume(study, found),
         rungs=rung_rows(study, [s.trial for s in found]),
-        bill=read_bill(tuple(s.trial for s in found), anchor, quiet, ledger.invocations(), again.seconds if again else 0.0),
+        bill=read_bill(tuple(s.trial for s in found), anchor, quiet, ledger.invocations(), again),
+        posterior=believed,
         confirmed=again,
         findings=study_findings(ledger, [s.trial for s in found]),
     )
 
 
-def picked(study: Study, found: list[Standing]) -> dict[Pick, int]:
+def picked(study: Study, found: list[Standing], believed: Posterior | None = None) -> dict[Pick, int]:
     """Trial numbers of a front by pick: its knee, the best by the first learned objective, the fastest and the smallest in memory.
 
     Ties go to the better learned objective, then to the lower number. The fastest goes by measured throughput if all of the front was
     measured, else by prediction.
+
+    Args:
+        study: Whose.
+        found: Where the front's trials stand.
+        believed: Means that the learned objective is taken from, instead of what was observed.
     """
     if not found:
         return {}
     learned = learned_objective(study)
+    if believed is not None:
+        means = {number: belief.mean for number, belief in believed.trials.items()}
+        found = [msgspec.structs.replace(s, values=s.values | {learned: means.get(s.number, s.values[learned])}) for s in found]
     quiet = all(s.throughput for s in found)
 
     def order(name: Pick, standing: Standing) -> tuple[float, float, float, int]:
@@ -237,6 +253,7 @@ def _row(standing: Standing, baseline: Standing | None, learned: str, picks: tup
         curve=mean_curve([[epoch[learned] for epoch in repeat.epochs if learned in epoch] for repeat in trial.repeats]),
         picks=picks,
         imported=trial.imported,
+        joules=trial.joules,
     )
 
 

@@ -105,7 +105,7 @@ def _tiles(summary: Summary) -> list[dict[str, str]]:
         found.append(
             {
                 "pick": " and ".join(row.picks) if len(summary.front) > 1 else "the whole front",
-                "value": words.learned(row, summary.learned),
+                "value": words.reached(row, summary),
                 "costs": ", ".join(costs) + note,
                 "trial": f"trial {row.number}{', the baseline' if row.is_baseline else ''}",
                 "layout": row.layout,
@@ -117,11 +117,22 @@ def _tiles(summary: Summary) -> list[dict[str, str]]:
 def _front_row(row: Row, summary: Summary, deepest: int) -> dict[str, Any]:
     return _any_row(row, summary, deepest) | {
         "picks": row.picks,
+        "believed": _believed(row, summary),
         "memory": _sides("memory", row.memory),
         "throughput": _sides("throughput", row.throughput),
         "others": [words.objective(o.name, row.values[o.name]) if o.name in row.values else words.NONE for o in _other_objectives(summary)],
         "counts": {name: words.NONE if count is None else show_count(count) for name, count in _counts(row).items()},
     }
+
+
+def _believed(row: Row, summary: Summary) -> dict[str, str] | None:
+    """What the posterior says of a trial, in words; none where there is none."""
+    belief = summary.posterior.trials.get(row.number) if summary.posterior else None
+    if belief is None:
+        return None
+    mean, low, high = (words.objective(summary.learned, value) for value in (belief.mean, belief.low, belief.high))
+    sure = "" if belief.on_front is None else f"on the front: {words.percent(belief.on_front, 0)}"
+    return {"mean": mean, "interval": f"{low} \N{EN DASH} {high}", "sure": sure}
 
 
 def _counts(row: Row) -> dict[str, int | None]:

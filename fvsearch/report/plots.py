@@ -52,6 +52,8 @@ def tradeoff(summary: Summary, kind: Kind) -> go.Figure:
             if group:
                 name = place if source == "measured" else f"{place} (predicted)"
                 figure.add_trace(_marks(group, kind, scale, summary, name, place))
+    if summary.posterior:
+        figure.add_trace(_beliefs([row for row in trained if row.place == "front"], summary, kind, scale))
     base = [row for row in trained if row.is_baseline]
     if base:
         name = "baseline" if quantity(base[0], kind).source == "measured" else "baseline (predicted)"
@@ -128,6 +130,31 @@ def learning_curves(summary: Summary) -> go.Figure:
     figure.update_xaxes(count_axis("epoch", max((len(row.curve) for row in rows), default=0)))
     figure.update_yaxes(learned_axis(summary))
     return figure
+
+
+def _beliefs(rows: Sequence[Row], summary: Summary, kind: Kind, scale: float) -> go.Scatter:
+    """What the front's trials are believed to reach, each with its 95% interval."""
+    assert summary.posterior is not None, "there is one"
+    known = [(row, belief) for row in rows if (belief := summary.posterior.trials.get(row.number))]
+    said = [f"believed: {words.believed(row, summary)}" for row, _ in known]
+    return go.Scatter(
+        x=[_x(row, kind, scale) for row, _ in known],
+        y=[belief.mean for _, belief in known],
+        mode="markers",
+        name="front, posterior",
+        marker={"symbol": "line-ew", "size": 9, "line": {"color": LIGHT["soft"], "width": 2}},
+        error_y={
+            "type": "data",
+            "symmetric": False,
+            "array": [belief.high - belief.mean for _, belief in known],
+            "arrayminus": [belief.mean - belief.low for _, belief in known],
+            "color": LIGHT["soft"],
+            "thickness": 1,
+            "width": 3,
+        },
+        hoverinfo="text",
+        hovertext=[hover(row, summary, text) for (row, _), text in zip(known, said, strict=True)],
+    )
 
 
 def _marks(rows: Sequence[Row], kind: Kind, scale: float, summary: Summary, name: str, role: str) -> go.Scatter:

@@ -71,6 +71,7 @@ def status_table(ledger: Ledger) -> "RenderableType":
         "space": now.feasible,
         "predictions": facts.predictions,
         "time": _time(bill, now),
+        "energy": words.energy(bill),
     }
     for name, text in told.items():
         if text:
@@ -130,7 +131,7 @@ def _best(summary: Summary) -> str:
     if not summary.picks:
         return ""
     best = summary.row(summary.picks["best"])
-    return f"trial {best.number}, {best.layout}: {words.learned(best, summary.learned)} {words.NAMES[summary.learned]}"
+    return f"trial {best.number}, {best.layout}: {words.reached(best, summary)} {words.NAMES[summary.learned]}"
 
 
 def _time(bill: Bill, now: Now) -> str:
@@ -151,6 +152,8 @@ def front_table(ledger: Ledger) -> "RenderableType":
         return parts[0]
     table = fitting_front(rows, summary)
     notes = f"Costs are of {words.at_which(summary)}; x is times the baseline, from the same source. {words.caution(summary)}"
+    if posterior := words.posterior(summary):
+        notes = f"{notes} {posterior}"
     if luck := words.luck(summary):
         notes = f"{notes} Fresh: mean over seeds that had no part in the selection, ± half of its 95% interval, and how many. {luck}"
     if still := words.unfinished(summary):
@@ -172,6 +175,11 @@ def front_csv(ledger: Ledger) -> str:
 
 def _flat(row: Row, summary: Summary) -> dict[str, object]:
     found: dict[str, object] = {"trial": row.number, "layout": row.layout, "arch_hash": row.arch_hash}
+    if summary.posterior:
+        belief = summary.posterior.trials.get(row.number)
+        found |= {f"posterior_{summary.learned}": belief.mean if belief else None}
+        found |= {"posterior_low": belief.low if belief else None, "posterior_high": belief.high if belief else None}
+        found |= {"on_front": belief.on_front if belief else None}
     if summary.confirmed:
         again = summary.confirmed.row(row.number)
         estimate = again.mean if again else None

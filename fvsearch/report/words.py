@@ -1,10 +1,11 @@
 """How a study reads: names of things, costs with their ratio, and the sentence that says what was found."""
 
 from fvsearch.recipe import Recipe
+from fvsearch.report.facts import Bill
 from fvsearch.report.intervals import Estimate
 from fvsearch.report.numbers import Quantity, Row, Summary
 from fvsearch.study import LEARNED
-from fvsearch.units import show_bytes, show_count, show_throughput
+from fvsearch.units import show_bytes, show_count, show_joules, show_throughput
 from fvsearch.volume import Reference
 
 NAMES = {
@@ -74,6 +75,22 @@ def learned(row: Row, name: str) -> str:
     return f"{text} ± {objective(name, row.spread[name])}" if row.spread.get(name) else text
 
 
+def believed(row: Row, summary: Summary) -> str:
+    """What the posterior says of a trial: its mean and the ends of its 95% interval; no number where there is none."""
+    belief = summary.posterior.trials.get(row.number) if summary.posterior else None
+    if belief is None:
+        return NONE
+    mean, low, high = (objective(summary.learned, value) for value in (belief.mean, belief.low, belief.high))
+    return f"{mean} ({low} to {high})"
+
+
+def reached(row: Row, summary: Summary) -> str:
+    """What a pick is worth: as believed, with what was observed beside it; as observed where nothing is believed."""
+    belief = summary.posterior.trials.get(row.number) if summary.posterior else None
+    seen = learned(row, summary.learned)
+    return seen if belief is None else f"{objective(summary.learned, belief.mean)} (observed: {seen})"
+
+
 def estimate(name: str, value: Estimate) -> str:
     """A mean with half its 95% interval: `95.1% ± 2.5%`."""
     text = objective(name, value.value)
@@ -120,6 +137,15 @@ def reference_point(reference: Reference) -> str:
     return f"Hypervolume is measured from {', '.join(parts)}, a point that no trial moves."
 
 
+def energy(bill: Bill) -> str:
+    """`1.26 MJ (0.35 kWh): gpu 1.10 MJ (0.31 kWh), cpu 160 kJ`; empty where nothing told any."""
+    if not bill.joules:
+        return ""
+    parts = ", ".join(f"{name} {show_joules(joules)}" for name, joules in sorted(bill.joules.items(), reverse=True))
+    whole = f"{show_joules(sum(bill.joules.values()))}: {parts}" if len(bill.joules) > 1 else parts
+    return f"{whole}; {plural(bill.silent, 'trial')} took energy that nothing told" if bill.silent else whole
+
+
 def plural(count: int, word: str) -> str:
     """2, "trial" -> 2 trials."""
     return f"{count:,} {word}{'' if count == 1 else 's'}"
@@ -150,8 +176,8 @@ def headline(summary: Summary) -> str:
     best = summary.row(summary.picks["best"])
     text = f"{counts['front']} of {plural(ended, 'trial')} {'is' if counts['front'] == 1 else 'are'} on the front"
     if best.is_baseline:
-        return f"{text}; the best in {name} is the baseline itself, with {learned(best, summary.learned)}."
-    reaches = f"the best reaches {learned(best, summary.learned)} {name}"
+        return f"{text}; the best in {name} is the baseline itself, with {reached(best, summary)}."
+    reaches = f"the best reaches {reached(best, summary)} {name}"
     if best.memory.ratio is not None:
         reaches += f" with {ratio(best.memory.ratio)} of the baseline’s memory"
     base = summary.baseline
@@ -189,6 +215,25 @@ def caution(summary: Summary) -> str:
 
 FEW_SEEDS = 3
 """Below it Student's intervals are so wide that they tell next to nothing: 12.7 standard errors for two."""
+
+
+def posterior(summary: Summary) -> str:
+    """What the column of the posterior is, in a sentence or two; empty where there is none."""
+    found = summary.posterior
+    if found is None:
+        return ""
+    noise = objective(found.objective, found.noise).replace("%", " points")
+    said = (
+        "Posterior: what the architecture itself is believed to reach, all trials looked at together, with its 95% interval; one training "
+        f"varies by about {noise} about that (its standard deviation). Picks go by it."
+    )
+    pairs = [(row.values[found.objective], found.trials[row.number].mean) for row in summary.front if row.number in found.trials]
+    gap = sum(seen - mean for seen, mean in pairs) / len(pairs) if pairs else 0.0
+    flattery = gap if found.objective != "loss" else -gap
+    size = objective(found.objective, abs(gap)).replace("%", " points")
+    if flattery > 0:
+        said += f" The front as observed is {size} better than believed, on average: a search keeps what came out well."
+    return said
 
 
 def luck(summary: Summary) -> str:

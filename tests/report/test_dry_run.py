@@ -74,3 +74,7 @@ def test_a_mistake_in_a_source_that_ships_is_refused_and_a_function_may_be_writt
 def test_a_search_that_never_asks_its_engine_is_told(trials: int, told: bool) -> None:
     study = load_study("quickstart", [f"trials={trials}"])
     assert ("the engine is never asked: baseline, warm starts and starts are 7 archs" in shown(study)) == told
+
+
+def test_the_front_engine_says_what_it_chooses_from() -> None:
+    assert "the engine looks at all of them for each proposal" in shown(load_study("quickstart", ["engine.name=front"]))

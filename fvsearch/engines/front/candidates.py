@@ -1,0 +1,127 @@
+"""The archs that an engine chooses from, with their features and what is known of their costs: a whole space, or a draw of it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fvsearch.arch import Arch
+from fvsearch.engines.base import Costs
+from fvsearch.engines.front import DRAWN
+from fvsearch.engines.front.archs import Archs, all_archs, costs_of, drawn_archs
+from fvsearch.feasibility import Predictor
+from fvsearch.space import Space
+
+Numbers: TypeAlias = NDArray[np.float64]
+
+_OVERDRAWN, _STRATA = 4, 64
+"""How many times as many are drawn as are kept, and into how many strata of equal width in the logarithm of cost they are sorted."""
+
+
+class Candidates:
+    """Archs that meet the budget as predicted.
+
+    Args:
+        archs: To choose from.
+        costs: Of them.
+
+    Attributes:
+        archs: Those that meet it.
+        keys: (archs,) of `Archs.keys`.
+        costs: By name, (archs,).
+        violations: By budget, (archs,).
+        whole: Whether they are all that there are.
+    """
+
+    def __init__(self, archs: Archs, costs: Costs, *, whole: bool = True) -> None:
+        found = known_costs(archs, costs)
+        broken = known_violations(costs, found, len(archs))
+        meets = np.all([value <= 0 for value in broken.values()], axis=0) if broken else np.ones(len(archs), bool)
+        self.archs = archs.take(meets)
+        self.keys = self.archs.keys()
+        self.costs = {name: values[meets] for name, values in found.items()}
+        self.violations = {name: values[meets] for name, values in broken.items()}
+        self.whole = whole
+
+    def __len__(self) -> int:
+        return len(self.archs)
+
+    def take(self, rows: Any) -> "Candidates":
+        """Those of these rows, or of a mask."""
+        some = object.__new__(Candidates)
+        some.archs, some.keys, some.whole = self.archs.take(rows), self.keys[rows], self.whole
+        some.costs = {name: values[rows] for name, values in self.costs.items()}
+        some.violations = {name: values[rows] for name, values in self.violations.items()}
+        return some
+
+
+def known_costs(archs: Archs, costs: Costs) -> dict[str, Numbers]:
+    """By name, (archs,); by another's predictor arch by arch."""
+    if isinstance(costs, Predictor):
+        return costs_of(archs, costs)
+    rows = [costs.costs(archs.arch(row)) for row in range(len(archs))]
+    return {name: np.array([row[name] for row in rows], float) for name in (rows[0] if rows else ())}
+
+
+def known_violations(costs: Costs, found: Mapping[str, Numbers], count: int) -> dict[str, Numbers]:
+    """By budget, (archs,), of so many archs' costs by name."""
+    if isinstance(costs, Predictor):
+        broken = costs.violations(found)  # type: ignore[arg-type]  # its arithmetic takes arrays
+        return {name: np.broadcast_to(np.asarray(value), count) for name, value in broken.items()}
+    rows = [costs.violations({name: float(values[row]) for name, values in found.items()}) for row in range(count)]
+    return {name: np.array([row[name] for row in rows], float) for name in (rows[0] if rows else ())}
+
+
+def of_list(archs: Sequence[Arch], costs: Costs) -> Candidates:
+    """All of a list."""
+    return Candidates(Archs.of(list(dict.fromkeys(arch.canonical() for arch in archs))), costs)
+
+
+def of_space(space: Space, costs: Costs, most: int, cost: str, seed: Sequence[int]) -> Candidates:
+    """All of a space where it has at most so many archs, else a draw of DRAWN or so, spread over the logarithm of a cost.
+
+    Args:
+        space: Of the archs.
+        costs: Of them.
+        most: That are looked at whole.
+        cost: That a draw is spread over.
+        seed: Of the draw.
+    """
+    if space.size() <= most:
+        return Candidates(all_archs(space), costs)
+    rng = np.random.default_rng(list(seed))
+    keep = min(most, DRAWN)
+    drawn = Candidates(drawn_archs(space, _OVERDRAWN * keep, rng), costs, whole=False)
+    return drawn.take(spread(drawn.costs[cost], keep, rng)) if len(drawn) > keep else drawn
+
+
+def neighbours(space: Space, archs: Archs) -> Archs:
+    """The members of a space that differ from one of these archs in one param, each once; what breaks a rule is repaired."""
+    found: dict[Arch, None] = {}
+    for row in range(len(archs)):
+        params = space.params(archs.arch(row))
+        for path, choices in space.domains().items():
+            for choice in choices:
+                found[space.arch(params | {path: choice})] = None
+    return Archs.of(list(found), len(space.stages))
+
+
+def spread(cost: Numbers, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """About so many rows, as evenly as there are over strata of equal width in the logarithm of a cost."""
+    position = np.log(cost)
+    low, high = position.min(), position.max()
+    stratum = np.minimum(_STRATA - 1, (_STRATA * (position - low) / max(high - low, 1e-12)).astype(int))
+    order = rng.permutation(len(cost))
+    order = order[np.argsort(stratum[order], kind="stable")]
+    sizes = np.bincount(stratum, minlength=_STRATA)
+    # What small strata do not use goes to the larger ones: the cap that lets in about `count`.
+    caps = np.sort(sizes)
+    total, cap = 0, count
+    for index, size in enumerate(caps):
+        cap = (count - total) // (len(caps) - index)
+        if size > cap:
+            break
+        total += int(size)
+    rank = np.arange(len(cost)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    return np.sort(order[rank < cap])

@@ -1,0 +1,192 @@
+"""The front engine: costs are known, so only accuracy is learned; it proposes the arch that the front is expected to gain most from.
+
+Its state is a function of what it was told and what it has asked for that was not told yet: killed and told the same again, it proposes the
+same.
+"""
+
+import random
+from collections.abc import Mapping
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import ThreadpoolController
+
+from fvsearch.arch import Arch
+from fvsearch.engines.base import Completed, Costs, Done, Outcome, Stopped, Suggestion, Wait
+from fvsearch.engines.front import check_front
+from fvsearch.engines.front.axes import Axes
+from fvsearch.engines.front.candidates import Candidates, Numbers, neighbours, of_list, of_space
+from fvsearch.engines.front.evidence import Encoder
+from fvsearch.engines.front.judge import Judge, Told
+from fvsearch.engines.front.surrogate import Inputs
+from fvsearch.errors import ConfigError
+from fvsearch.feasibility import Predictor
+from fvsearch.space import Param, Params, Space
+from fvsearch.study import LEARNED, Study
+
+RENEWED = 8
+"""Outcomes after which a draw of a large space gives way to another."""
+
+_CLIMBED = 8
+"""Archs of a draw, the best, whose neighbours are looked at too."""
+
+_NEAR = 0.03
+"""How far off its cost a start may lie, as a share of the range that starts are spread over, in logarithms."""
+
+
+class FrontEngine:
+    """Proposes by expected hypervolume improvement over all archs that meet the budget as predicted.
+
+    Args:
+        study: Its space or list, its objectives and budget, and its engine's settings.
+        costs: Who predicts; the formula unless given.
+
+    Raises:
+        ConfigError: The objectives are not one that is learned beside at most three costs.
+    """
+
+    def __init__(self, study: Study, costs: Costs | None = None) -> None:
+        check_front(study.objectives)
+        self._study, self._costs = study, costs or Predictor.unmeasured(study)
+        # What starts are spread over, and draws of a large space.
+        self._cost = next((objective.name for objective in study.objectives if objective.name not in LEARNED), "macs")
+        self._told: dict[str, Told] = {}
+        self._pending: dict[str, Arch] = {}
+        self._drawn: tuple[int, Candidates] | None = None
+        self._seen: tuple[Candidates, Inputs] | None = None
+        self._threads = ThreadpoolController()
+
+    def ask(self) -> Suggestion | Wait | Done:
+        """The arch that the front is expected to gain most from; Done when none is left that meets the budget as predicted."""
+        # One thread: the other cores are the workers', and sums in another order might tip a choice.
+        with self._threads.limit(limits=1):
+            arch = self._choose()
+        if arch is None:
+            return Done(reason="every arch within budget as predicted was tried")
+        self._pending[arch.arch_hash] = arch
+        return Suggestion(params=self._params(arch))
+
+    def tell(self, params: Mapping[str, Param], outcome: Outcome) -> None:
+        """Learn what became of an arch, whether suggested here or not; told again, only what more epochs told changes anything.
+
+        Raises:
+            ConfigError: The params are not of the space or the list, or the values not one an objective.
+        """
+        arch, count = self._arch(params), len(self._study.objectives)
+        if isinstance(outcome, Completed | Stopped) and len(outcome.values) != count:
+            raise ConfigError(
+                f"an outcome must have one value for each objective, but got {len(outcome.values)} values and {count} objectives"
+            )
+        self._pending.pop(arch.arch_hash, None)
+        before = self._told.get(arch.arch_hash)
+        if before is None or _is_news(outcome, before.outcome):
+            self._told[arch.arch_hash] = Told(arch, outcome)
+
+    def expect(self, params: Mapping[str, Param]) -> None:
+        """Count an arch as asked for: someone trains it, and will tell."""
+        arch = self._arch(params)
+        if arch.arch_hash not in self._told:
+            self._pending[arch.arch_hash] = arch
+
+    def forget(self) -> None:
+        """Forget all that was told and asked for; what was computed of the space stays."""
+        self._told.clear()
+        self._pending.clear()
+
+    def _arch(self, params: Mapping[str, Param]) -> Arch:
+        if self._study.space is not None:
+            return self._study.space.arch(params)
+        index, count = params.get("index"), len(self._study.engine.archs)
+        if set(params) != {"index"} or type(index) is not int or not 0 <= index < count:
+            raise ConfigError(f"params of a list must be one `index` from 0 to {count - 1}, but got {dict(params)}")
+        return self._study.engine.archs[index].canonical()
+
+    def _params(self, arch: Arch) -> Params:
+        if self._study.space is not None:
+            return self._study.space.params(arch)
+        return {"index": [listed.arch_hash for listed in self._study.engine.archs].index(arch.arch_hash)}
+
+    @cached_property
+    def _encoder(self) -> Encoder:
+        return Encoder(self._study)
+
+    def _candidates(self) -> Candidates:
+        """All archs within budget as predicted, or a draw of them that is renewed now and then."""
+        turn = len(self._told) // RENEWED
+        if self._drawn is None or not (self._drawn[1].whole or self._drawn[0] == turn):
+            if self._study.space is None:
+                found = of_list(self._study.engine.archs, self._costs)
+            else:
+                found = of_space(self._study.space, self._costs, self._study.engine.candidates, self._cost, (self._study.seed, turn))
+            self._drawn = turn, found
+        return self._drawn[1]
+
+    def _choose(self) -> Arch | None:
+        """What to propose; none where everything is told or asked for."""
+        candidates = self._candidates()
+        left = ~np.isin(candidates.keys, self._taken())
+        if not left.any():
+            return None
+        seen = any(isinstance(told.outcome, Completed | Stopped) for told in self._told.values())
+        if not seen or len(self._told) + len(self._pending) < self._study.engine.num_starts:
+            return self._start(candidates, left)
+        return self._best(candidates, left)
+
+    def _start(self, candidates: Candidates, left: NDArray[np.bool_]) -> Arch:
+        """A random arch of the cost, of those that starts are spread over, that what is known lies farthest from."""
+        known = [*(told.arch for told in self._told.values()), *self._pending.values()]
+        position = np.log(candidates.costs[self._cost])
+        targets = np.linspace(position.min(), position.max(), max(2, self._study.engine.num_starts))
+        taken = np.log([self._costs.costs(arch)[self._cost] for arch in known])
+        gaps = np.abs(targets[:, None] - taken[None, :]).min(axis=1, initial=np.inf)
+        # Both ends first; of equal gaps the cheapest, which is soonest told.
+        gaps[[0, -1]] *= 2
+        rows = np.flatnonzero(left)
+        off = np.abs(position[rows] - targets[np.argmax(gaps)])
+        near = rows[off <= max(off.min(), _NEAR * (targets[-1] - targets[0]))]
+        return candidates.archs.arch(int(near[random.Random(f"{self._study.seed}/{len(known)}").randrange(len(near))]))
+
+    def _best(self, candidates: Candidates, left: NDArray[np.bool_]) -> Arch:
+        """The arch that the front is expected to gain most from."""
+        told, pending = [self._told[key] for key in sorted(self._told)], [self._pending[key] for key in sorted(self._pending)]
+        axes = Axes(self._study.objectives, candidates.costs)
+        judge = Judge(self._study, self._costs, self._encoder, axes, told, pending)
+        gains, deviation = judge.gains(candidates, self._inputs(candidates))
+        # Where nothing is to be gained, the least known.
+        score = np.where(left, gains if gains[left].max() > 0 else deviation, -1.0)
+        if candidates.whole or self._study.space is None:
+            return candidates.archs.arch(int(np.argmax(score)))
+        return self._climb(judge, self._study.space, candidates, score)
+
+    def _climb(self, judge: Judge, space: Space, candidates: Candidates, score: Numbers) -> Arch:
+        """From the best of a draw to the best near it, a param at a time."""
+        taken = self._taken()
+        rows = np.argsort(-score, kind="stable")[:_CLIMBED]
+        best, top = candidates.archs.take(rows), float(score[rows[0]])
+        while True:
+            near = Candidates(neighbours(space, best), self._costs)
+            gains, _ = judge.gains(near, self._encoder.inputs(near.archs))
+            gains[np.isin(near.keys, taken)] = -1.0
+            rows = np.argsort(-gains, kind="stable")[:_CLIMBED]
+            if not len(rows) or gains[rows[0]] <= top:
+                return best.arch(0)
+            best, top = near.archs.take(rows), float(gains[rows[0]])
+
+    def _taken(self) -> NDArray[np.uint64]:
+        """Keys of what is told or asked for."""
+        return self._encoder.archs([*(told.arch for told in self._told.values()), *self._pending.values()]).keys()
+
+    def _inputs(self, candidates: Candidates) -> Inputs:
+        """(candidates, features), made once."""
+        if self._seen is None or self._seen[0] is not candidates:
+            # In half the bytes: of a million archs it is the largest thing here.
+            self._seen = candidates, self._encoder.inputs(candidates.archs).astype(np.float32)
+        return self._seen[1]
+
+
+def _is_news(outcome: Outcome, before: Outcome) -> bool:
+    """Whether an outcome told of an arch again says more than the one before."""
+    if not isinstance(before, Stopped):
+        return False
+    return not isinstance(outcome, Stopped) or outcome.epochs > before.epochs

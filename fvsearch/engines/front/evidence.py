@@ -1,0 +1,83 @@
+"""From what is known of trials to what the surrogate sees: observations, and the features of their archs in units of the space's spread."""
+
+from collections.abc import Sequence
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fvsearch.arch import Arch
+from fvsearch.engines.front.archs import Archs, costs_of, drawn_archs
+from fvsearch.engines.front.features import Scale, features
+from fvsearch.engines.front.surrogate import Evidence
+from fvsearch.feasibility import Predictor
+from fvsearch.study import Study
+
+Numbers: TypeAlias = NDArray[np.float64]
+
+_LOOKED_AT = 20_000
+"""Archs that the spread of features is taken from."""
+
+
+class Observation(NamedTuple):
+    """What trainings told of an arch.
+
+    Attributes:
+        arch: Whose.
+        value: Of the learned objective, turned so that less is better; the mean over the trainings.
+        trainings: How many.
+        epochs: After which, where they were not trained to the end; else none.
+    """
+
+    arch: Arch
+    value: float
+    trainings: int = 1
+    epochs: int | None = None
+
+
+class Encoder:
+    """Features of archs as a surrogate sees them: in units of their spread over the archs of a study that meet its budget by formula.
+
+    Args:
+        study: Whose archs.
+    """
+
+    def __init__(self, study: Study) -> None:
+        self._shape = study.data.image_shape
+        self.stages = len(study.space.stages) if study.space else max(len(arch.stages) for arch in study.engine.archs)
+        self._scale = Scale(features(_reference(study), self._shape))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the features that differ."""
+        return self._scale.names
+
+    def archs(self, archs: Sequence[Arch]) -> Archs:
+        """As rows of the width that the study's archs have; an arch from outside its space may want more."""
+        return Archs.of(archs, self.stages)
+
+    def inputs(self, archs: Archs) -> Numbers:
+        """(archs, features)."""
+        return self._scale(features(archs, self._shape))
+
+    def evidence(self, observations: Sequence[Observation]) -> Evidence:
+        """Observations as the surrogate takes them."""
+        rungs = sorted({one.epochs for one in observations if one.epochs is not None})
+        archs = self.archs([one.arch for one in observations])
+        return Evidence(
+            inputs=self.inputs(archs),
+            values=np.array([one.value for one in observations], float),
+            trainings=np.array([one.trainings for one in observations], float),
+            rungs=np.array([0 if one.epochs is None else 1 + rungs.index(one.epochs) for one in observations], np.int64),
+            sizes=self._scale.plain(features(archs, self._shape), "macs"),
+        )
+
+
+def _reference(study: Study) -> Archs:
+    """Archs that span what is searched: the list, or a draw of the space, as far as they meet the budget."""
+    archs = drawn_archs(study.space, _LOOKED_AT, np.random.default_rng(0)) if study.space else Archs.of(study.engine.archs)
+    predictor = Predictor.unmeasured(study)
+    broken = predictor.violations(costs_of(archs, predictor))  # type: ignore[arg-type]  # its arithmetic takes arrays
+    meets = np.all([np.broadcast_to(value <= 0, len(archs)) for value in broken.values()] or [np.ones(len(archs), bool)], axis=0)
+    # What spans next to nothing tells no spread.
+    return archs.take(meets) if meets.sum() >= min(100, len(archs)) else archs

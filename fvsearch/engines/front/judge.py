@@ -1,0 +1,106 @@
+"""What each arch is expected to add to the front, given what became of others: where all that the engine knows comes together."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from fvsearch.arch import Arch
+from fvsearch.engines.base import Completed, Costs, Failed, Infeasible, Outcome, Stopped
+from fvsearch.engines.front.acquisition import Front
+from fvsearch.engines.front.axes import Axes
+from fvsearch.engines.front.candidates import Candidates, Numbers, known_costs, known_violations
+from fvsearch.engines.front.errors import Errors, Measured, chance_to_meet, corrected, excess
+from fvsearch.engines.front.evidence import Encoder, Observation
+from fvsearch.engines.front.surrogate import Inputs, Surrogate
+from fvsearch.study import CHANCE, LEARNED, Study
+
+_FAILING = "training"
+"""What a failure breaks, as an overdrawn budget is broken."""
+
+
+class Told(NamedTuple):
+    """An arch and what became of it."""
+
+    arch: Arch
+    outcome: Outcome
+
+
+class Judge:
+    """Judges archs by expected hypervolume improvement, times the chance that they can be trained within the budget.
+
+    Args:
+        study: Its objectives.
+        costs: Who predicts.
+        encoder: Of its archs.
+        axes: Of its costs.
+        told: What is known, in an order that does not depend on when it was told; at least one value.
+        pending: Archs that are being trained: they count as if they came out at their posterior means.
+    """
+
+    def __init__(self, study: Study, costs: Costs, encoder: Encoder, axes: Axes, told: Sequence[Told], pending: Sequence[Arch]) -> None:
+        self._study, self._costs, self._encoder, self._axes = study, costs, encoder, axes
+        self._learned = next(index for index, objective in enumerate(study.objectives) if objective.name in LEARNED)
+        self._sign = -1.0 if study.objectives[self._learned].direction == "maximize" else 1.0
+        values = [one for one in told if isinstance(one.outcome, Completed | Stopped)]
+        self._surrogate = Surrogate(encoder.evidence([self._observation(one) for one in values]))
+        if pending:
+            self._surrogate = self._surrogate.given_means(encoder.inputs(encoder.archs(pending)))
+        self._front = self._improved(values, pending)
+        self._errors = self._learn_errors(told)
+
+    def gains(self, candidates: Candidates, inputs: Inputs) -> tuple[Numbers, Numbers]:
+        """What each is expected to add to the front, and how uncertain its value is: (candidates,) both.
+
+        Args:
+            candidates: To judge.
+            inputs: (candidates, features) of them.
+        """
+        mean, deviation = self._surrogate.posterior(inputs)
+        costs = self._axes(corrected(candidates.costs, self._errors, inputs), len(candidates))
+        gains = self._front.expected_improvement(mean, deviation, costs)
+        return gains * chance_to_meet(self._errors, candidates.violations, inputs), deviation
+
+    def _observation(self, told: Told) -> Observation:
+        """What the surrogate learns from."""
+        arch, outcome = told
+        assert isinstance(outcome, Completed | Stopped), "what has values"
+        epochs = outcome.epochs if isinstance(outcome, Stopped) else None
+        # A rung ends an arch in its first training.
+        return Observation(arch, self._sign * outcome.values[self._learned], self._study.repeats if epochs is None else 1, epochs)
+
+    def _improved(self, told: Sequence[Told], pending: Sequence[Arch]) -> Front:
+        """What an improvement is measured against: archs that were trained, or soon are, each at its posterior mean.
+
+        Args:
+            told: What has values, in the order in which the surrogate has it.
+            pending: What it has after them.
+        """
+        mean, _ = self._surrogate.observed()
+        archs = self._encoder.archs([*(one.arch for one in told), *pending])
+        costs = known_costs(archs, self._costs)
+        for row, (_, outcome) in enumerate(told):
+            if isinstance(outcome, Completed):
+                for objective, value in zip(self._study.objectives, outcome.values, strict=True):
+                    if objective.name in self._axes.names:
+                        costs[objective.name][row] = value
+        whole = np.array([not isinstance(one.outcome, Stopped) for one in told] + [True] * len(pending))
+        # From chance level, or from the worst there is where that is worse still.
+        chance = self._sign * CHANCE[self._study.objectives[self._learned].name](self._study.data.num_classes)
+        return Front(mean[whole], self._axes(costs, len(archs))[whole], max([chance, *mean.tolist()]), self._axes.limits)
+
+    def _learn_errors(self, told: Sequence[Told]) -> dict[str, Errors]:
+        """What measurements taught of predictions, by kind of budget; that trainings fail is one more, which nobody predicts."""
+        archs = self._encoder.archs([one.arch for one in told])
+        predicted = known_violations(self._costs, known_costs(archs, self._costs), len(archs))
+        margins: Mapping[str, float] = getattr(self._costs, "margins", {})
+        inputs = self._encoder.inputs(archs)
+        found: dict[str, list[Measured]] = {kind: [] for kind in predicted}
+        fails = any(isinstance(one.outcome, Failed) for one in told)
+        for row, (_, outcome) in enumerate(told):
+            if fails:
+                found.setdefault(_FAILING, []).append(Measured(inputs[row], 1.0 if isinstance(outcome, Failed) else -1.0))
+            for kind, violation in outcome.constraints.items() if isinstance(outcome, Completed | Infeasible) else ():
+                known = float(predicted[kind][row]) + margins.get(kind, 0.0) if kind in predicted else None
+                found.setdefault(kind, []).append(Measured(inputs[row], excess(kind, violation, known)))
+        return {kind: Errors(measured, predicted=kind in predicted) for kind, measured in found.items()}
