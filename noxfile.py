@@ -17,7 +17,7 @@ nox.options.sessions = ["tests"]
 nox.options.reuse_existing_virtualenvs = True
 
 BACKENDS = ("jax", "tensorflow", "torch")
-CLIENTS = ("keras-tuner", "dashboard", "tensorboard", "tfds", "import", "onnx")
+CLIENTS = ("keras-tuner", "ray", "postgresql", "dashboard", "tensorboard", "tfds", "import", "onnx")
 """Extras that the tests use beside the backends."""
 
 PROJECT = nox.project.load_toml("pyproject.toml")
@@ -72,6 +72,18 @@ def tests(session: nox.Session, backend: str) -> None:
     once = [] if backend == "jax" else ["-m", "not once"]
     session.run(
         *(str(bin_folder / "python"), "-m", "pytest", "-n", WORKERS, *once, *session.posargs),
+        env={"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "2"},
+        external=True,
+    )
+
+
+@nox.session(venv_backend="none")
+def soak(session: nox.Session) -> None:
+    """Kills at random moments, for an hour or `-- --minutes N`: nothing is lost or twice. Backend: KERAS_BACKEND, else jax."""
+    bin_folder = every_backend(session)
+    backend = os.environ.get("KERAS_BACKEND", "jax")
+    session.run(
+        *(str(bin_folder / "python"), "tests/soak.py", *session.posargs),
         env={"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "2"},
         external=True,
     )

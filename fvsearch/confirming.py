@@ -5,19 +5,21 @@ trainings that had no part in the selection tell how good the selected are. Each
 written when it ends: interrupted at any point, the same call goes on from there.
 """
 
+import contextlib
 import itertools
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
 
 from fvsearch.arch import Arch
 from fvsearch.data import check_source
-from fvsearch.errors import ConfigError
+from fvsearch.errors import ConfigError, LockedError
 from fvsearch.files import locked_folder
 from fvsearch.layout import format_layout
 from fvsearch.ledger import Ledger, TrialRecord, now
+from fvsearch.ledger.crew import join
 from fvsearch.posterior import posterior
 from fvsearch.records import Record
 from fvsearch.rungs import learned_objective
@@ -42,6 +44,7 @@ class Confirmation(Record, frozen=True, kw_only=True):
         notes: What else a reader should know of how it went.
         epochs: Metrics of each, as a Repeat's.
         seconds: Device-seconds of each activity: import, build, compile, train, measure.
+        joules: Energy it took, "gpu" and "cpu", where they told it.
         measured: Costs read from the device: memory in bytes.
         ended: ISO 8601, UTC.
     """
@@ -57,6 +60,7 @@ class Confirmation(Record, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
     epochs: tuple[dict[str, float], ...] = ()
     seconds: dict[str, float] = msgspec.field(default_factory=dict)
+    joules: dict[str, float] = msgspec.field(default_factory=dict)
     measured: dict[str, float] = msgspec.field(default_factory=dict)
     memory_source: str = ""
     backend: str = ""
@@ -142,7 +146,7 @@ def confirm_study(
     """
     ledger = Ledger.open(folder)
     asked = ledger.study.confirm or Confirm()
-    with locked_folder(folder, patience=0.0):
+    with _owned(ledger, settings):
         if not front(ledger_standings(ledger)):
             raise ConfigError(f"{folder} has nothing on its front to confirm yet; `fvsearch run` on it goes on until there is")
 
@@ -153,6 +157,24 @@ def confirm_study(
         found = confirm(ledger, settings, seeds or asked.seeds, asked.archs, asked.train_shares, keeper)
         keep_activity(folder, DONE)
         return found
+
+
+@contextlib.contextmanager
+def _owned(ledger: Ledger, settings: RunSettings) -> Iterator[None]:
+    """Keep searches and other confirmations from a study while the block trains its front again."""
+    if not ledger.shared:
+        with locked_folder(ledger.folder, patience=0.0):
+            yield
+        return
+    with join(ledger, settings.workers, settings.lease) as crew:
+        if others := crew.others():
+            raise LockedError(
+                f"{len(others)} coordinator{'' if len(others) == 1 else 's'} of the study at {ledger.shared.shown} still "
+                f"work{'s' if len(others) == 1 else ''}, on {', '.join(sorted({one.member.process.host for one in others}))}; "
+                "wait until they end, or for as long as their leases last"
+            )
+        with crew.alone(CONFIRMING, lambda activity: None):
+            yield
 
 
 def confirm(
@@ -252,7 +274,7 @@ class _Confirming:
         waiting = [one for one in wanted if one.key not in stands]
         self.total, self.done = len(wanted), len(wanted) - len(waiting)
         if waiting:
-            with open_pool(self.settings, self.ledger.folder) as pool:
+            with open_pool(self.settings, self.ledger.folder, self.study.resources) as pool:
                 self._train(Jobs(pool, run_segment), waiting)
         self._tell()
 
@@ -301,6 +323,7 @@ def _with_result(study: Study, one: Confirmation, result: SegmentResult) -> Conf
         notes=result.notes,
         epochs=tuple(msgspec.to_builtins(epoch) for epoch in result.epochs),
         seconds=result.seconds,
+        joules=result.joules,
         measured=result.measured,
         memory_source=result.memory_source,
         device=result.device,

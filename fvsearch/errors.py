@@ -7,6 +7,7 @@ FvsearchError                    anything below; the command line prints one sen
 │   └── MissingBackendError      the wanted backend, or an extra, is not installed
 └── RunError (RuntimeError)      the work itself went wrong                                     exit 1
     ├── LockedError              another process owns this folder
+    ├── DiskFullError            there is no room to write to; what was there stands
     ├── TrainingError            a training that cannot go on: NaN loss, broken checkpoint
     ├── WorkerDied               a worker process ended before its task did (pools/base.py)
     └── TimedOut                 a task took longer than its time limit (pools/base.py)
@@ -45,6 +46,10 @@ class RunError(FvsearchError, RuntimeError):
 
 class LockedError(RunError):
     """Another living process owns this folder."""
+
+
+class DiskFullError(RunError):
+    """There is no room left for a file: nobody's trial is at fault, and none is given up for it."""
 
 
 class TrainingError(RunError):

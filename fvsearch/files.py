@@ -1,22 +1,52 @@
-"""Files that are whole or not there, and a lock on a folder."""
+"""Files that are whole or not there, disks that are full, and a lock on a folder."""
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from fvsearch.errors import ConfigError, LockedError
+from fvsearch.errors import ConfigError, DiskFullError, LockedError
 
-PATIENCE = 30.0
-"""Seconds to wait for another process's lock: a worker whose coordinator has died ends within them."""
+PATIENCE = 120.0
+"""Seconds to wait for another process's lock: a worker whose coordinator has died ends within them, and storage that machines share lets go
+of what a lost machine had locked."""
+
+
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+"""What the system says where a disk, a quota or the largest file that a process may write is full."""
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file that a kill leaves as it was or as it is to be, never in between."""
+    """Write a file that a kill leaves as it was or as it is to be, never in between; so does a full disk, and no draft is left on it."""
     draft = path.with_name(f".{path.name}.draft")
-    with draft.open("wb") as file:
-        file.write(content)
-    replace_durably(draft, path)
+    with removed_on_error(draft):
+        with draft.open("wb") as file:
+            file.write(content)
+        replace_durably(draft, path)
+
+
+@contextlib.contextmanager
+def removed_on_error(draft: Path) -> Iterator[None]:
+    """Take a draft away that the block began and could not finish: on a full disk it would keep the room that is wanted."""
+    try:
+        with naming(draft):
+            yield
+    except BaseException:
+        with contextlib.suppress(OSError):
+            draft.unlink()
+        raise
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Have the system's errors say which file they are of: where writing fails, they do not."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 def replace_durably(draft: Path, path: Path) -> None:
@@ -24,6 +54,17 @@ def replace_durably(draft: Path, path: Path) -> None:
     with draft.open("rb") as file:
         os.fsync(file.fileno())
     draft.replace(path)
+
+
+def no_room(error: BaseException) -> DiskFullError | None:
+    """The sentence for an error that means a full disk; none for another."""
+    if isinstance(error, DiskFullError):
+        return error
+    if not isinstance(error, OSError) or error.errno not in NO_ROOM:
+        return None
+    # h5py and others tell no file, and put what the system said into a text of their own.
+    what = f"{os.strerror(error.errno)}: {error.filename}" if error.filename else " ".join(str(error).split())
+    return DiskFullError(f"what is written must have room, but there is none ({what}); make room, and the same command goes on from here")
 
 
 @contextlib.contextmanager
@@ -37,6 +78,7 @@ def locked_folder(folder: Path, patience: float = PATIENCE) -> Iterator[None]:
     Raises:
         LockedError: Another process owns the folder.
         ConfigError: The folder cannot be written.
+        DiskFullError: There is no room for it.
     """
     import filelock
 
@@ -49,7 +91,7 @@ def locked_folder(folder: Path, patience: float = PATIENCE) -> Iterator[None]:
             f"another process of fvsearch works in {folder}; wait until it ends, end it, or give another folder with --out"
         ) from None
     except OSError as error:
-        raise ConfigError(f"cannot write to {folder}: {error.strerror}; give another folder with --out") from None
+        raise no_room(error) or ConfigError(f"cannot write to {folder}: {error.strerror}; give another folder with --out") from None
     try:
         yield
     finally:

@@ -167,7 +167,7 @@ def _enter(ledger: Ledger, other: Ledger, found: Imported, anchor: Anchor, predi
         if before is None:
             record = taken_over(ledger.study, trial, anchor, predictor)
             place = {"params": params_of(ledger.study, trial.arch), "imported": f"{found.folder} #{trial.number}", "number": -1}
-            ledger.finish(ledger.start(msgspec.structs.replace(record, rungs=(), target=None, **place)))
+            ledger.add(msgspec.structs.replace(record, rungs=(), target=None, **place))
     return msgspec.structs.replace(found, trials=count, left_out=dict(left_out))
 
 

@@ -19,12 +19,15 @@ from typing import Any
 
 from fvsearch.arch import Arch, Stage
 from fvsearch.errors import ConfigError, LayoutError
-from fvsearch.records import suggest
+from fvsearch.records import show_value, suggest
 
 IMPLIED_STRIDES = (1, 2, 4)
 """Strides that a token count may imply; others must be said."""
 
 DEFAULT_WIDTH, DEFAULT_MLP_DIM, DEFAULT_HEAD_DIM = 768, 3072, 64
+
+MOST_DIGITS = 9
+"""Of a number in a layout."""
 
 _STAGE = re.compile(r"(?P<depth>\d+)\s*(?:\((?P<options>[^()]*)\))?")
 _LETTERS = {"h": "width", "m": "mlp_dim", "a": "num_heads", "s": "pool_stride"}
@@ -76,7 +79,7 @@ def parse_layout(text: str, *, patch_size: int = 16, image_size: int | tuple[int
     patches = (height // patch_size) * (width // patch_size)
     stages, naive = [], []
     for index, (depth, words) in enumerate(_split(text)):
-        place = f"at stage {index} of {text!r}"
+        place = f"at stage {index} of {show_value(text)}"
         options = _read_options(words, place)
         stride = _stride(options, patches, index, place)
         patches = pooled_length(patches, stride)
@@ -86,11 +89,11 @@ def parse_layout(text: str, *, patch_size: int = 16, image_size: int | tuple[int
             naive.append(bool(options.get("naive")))
         stages.append(_stage(depth, stride, options, place))
     if any(naive) and not all(naive):
-        raise LayoutError(f"`naive` must stand at every stage that pools, or at none, but got {text!r}")
+        raise LayoutError(f"`naive` must stand at every stage that pools, or at none, but got {show_value(text)}")
     try:
         return Arch(patch_size=patch_size, stages=tuple(stages), pool_query_only=not any(naive))
     except ConfigError as error:
-        raise LayoutError(f"{error} in {text!r}") from None
+        raise LayoutError(f"{error} in {show_value(text)}") from None
 
 
 def format_layout(arch: Arch, image_size: int | tuple[int, int] = 224) -> str:
@@ -125,10 +128,10 @@ def _split(text: str) -> list[tuple[int, str]]:
     """`B6(197)-6` -> [(6, "197"), (6, "")]."""
     match = re.fullmatch(r"\s*B?\s*(?P<stages>\d.*?)\s*", text)
     if not match:
-        raise LayoutError(f"a layout must read as the letter B and stages, such as 'B6(197)-6(99)', but got {text!r}")
+        raise LayoutError(f"a layout must read as the letter B and stages, such as 'B6(197)-6(99)', but got {show_value(text)}")
     written, position, rest = [], 0, match["stages"]
     while stage := _STAGE.match(rest, position):
-        written.append((int(stage["depth"]), stage["options"] or ""))
+        written.append((_number(stage["depth"], f"in {show_value(text)}"), stage["options"] or ""))
         position = stage.end()
         separator = re.compile(r"\s*-\s*").match(rest, position)
         if not separator:
@@ -136,7 +139,8 @@ def _split(text: str) -> list[tuple[int, str]]:
         position = separator.end()
     if position != len(rest) or rest.rstrip().endswith("-"):
         raise LayoutError(
-            f"a stage must read as its depth and options in parentheses, such as '6(99, m1536)', but got {rest[position:]!r} in {text!r}"
+            f"a stage must read as its depth and options in parentheses, such as '6(99, m1536)', "
+            f"but got {show_value(rest[position:])} in {show_value(text)}"
         )
     return written
 
@@ -146,21 +150,27 @@ def _read_options(text: str, place: str) -> dict[str, Any]:
     options: dict[str, Any] = {}
     for word in filter(None, (part.strip() for part in text.split(","))):
         if word.isdecimal():
-            found: tuple[str, Any] = ("tokens", int(word))
+            found: tuple[str, Any] = ("tokens", _number(word, place))
         elif word in _WORDS:
             found = ("naive", True) if word == "naive" else ("pooling", word)
         elif word[0] in _LETTERS and word[1:].isdecimal():
-            found = (_LETTERS[word[0]], int(word[1:]))
+            found = (_LETTERS[word[0]], _number(word[1:], place))
         else:
             raise LayoutError(
                 f"an option must be a token count, h, m, a or s with a number, or {', '.join(_WORDS)}, "
-                f"but got {word!r}{suggest(word, _WORDS)} {place}"
+                f"but got {show_value(word)}{suggest(word[:MOST_DIGITS], _WORDS)} {place}"
             )
         key, value = found
         if key in options:
             raise LayoutError(f"`{key}` must be said once, but got it twice {place}")
         options[key] = value
     return options
+
+
+def _number(digits: str, place: str) -> int:
+    if len(digits) > MOST_DIGITS:
+        raise LayoutError(f"a number must have at most {MOST_DIGITS} digits, but got {show_value(digits)} {place}")
+    return int(digits)
 
 
 def _implied_stride(patches: int, tokens: int) -> int | None:

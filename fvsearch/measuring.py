@@ -17,6 +17,7 @@ from fvsearch.meters.lock import device_lock
 from fvsearch.meters.measured import Activity, Anchor, Interval, Measured, MeasuredArch, MeasureRequest, StepMemory
 from fvsearch.meters.rounds import Runner, median_interval, paired_ratio, time_interleaved
 from fvsearch.study import Data
+from fvsearch.training.energy import device_energy
 from fvsearch.training.environment import set_environment
 from fvsearch.training.segment import Clock, import_work
 
@@ -81,7 +82,9 @@ def measure_throughputs(
     with ExitStack() as owned:
         with clock.time("wait"):
             owned.enter_context(device_lock(device, on_wait=lambda owner: on_activity(Activity("wait", owner))))
+        energy = owned.enter_context(device_energy(1, device == "cpu"))
         measuring.run()
+        joules = energy.joules()
     found = [measuring.found[index] for index in range(len(request.archs))]
     return Measured(
         throughput=(measuring.throughput(measuring.reference), *(arch.throughput for arch in found[1:])),
@@ -91,6 +94,7 @@ def measure_throughputs(
         device=device,
         versions=versions(),
         seconds=clock.seconds,
+        joules=joules,
     )
 
 
@@ -105,6 +109,7 @@ def measure_anchor(request: MeasureRequest) -> Anchor:
         seconds=sum(measured.seconds.values()),
         backend=measured.backend,
         versions=measured.versions,
+        joules=measured.joules,
     )
 
 

@@ -63,6 +63,47 @@ def hypervolume(points: Sequence[Point], reference: Point) -> float:
     return _volume(sorted({tuple(p) for p in points if all(x < r for x, r in zip(p, reference, strict=True))}), tuple(reference))
 
 
+class GrowingFront:
+    """A front to which points are added one by one, and its hypervolume; a point costs what the front holds, not what was added before.
+
+    Args:
+        reference: The point that volume is measured from; none, and there is no volume.
+
+    Attributes:
+        points: That no other dominates; of equal ones, all.
+        volume: As `hypervolume`; 0 where there is no reference.
+    """
+
+    def __init__(self, reference: Point | None = None) -> None:
+        self.points: list[tuple[float, ...]] = []
+        self.volume = 0.0
+        self._reference = None if reference is None else tuple(reference)
+
+    def add(self, point: Point) -> bool:
+        """Add a point; whether it is on the front.
+
+        Raises:
+            ConfigError: A NaN, or a point of another dimension than the others.
+        """
+        new = tuple(point)
+        _require_points([*self.points[:1], new])
+        if any(_dominates(old, new) for old in self.points):
+            return False
+        if self._reference is not None:
+            self.volume += self._won(new, self._reference)
+        self.points = [old for old in self.points if not _dominates(new, old)]
+        self.points.append(new)
+        return True
+
+    def _won(self, new: tuple[float, ...], reference: tuple[float, ...]) -> float:
+        """The volume that the new point alone dominates: all that it does, less what of this the others dominate too."""
+        if not all(x < r for x, r in zip(new, reference, strict=True)):
+            return 0.0
+        shared = list({tuple(map(max, old, new)) for old in self.points})
+        whole = math.prod(r - x for x, r in zip(new, reference, strict=True))
+        return whole - hypervolume([shared[index] for index in front(shared)], reference)
+
+
 def knee(points: Sequence[Point]) -> int:
     """Index of the point of the front where giving up a little of one objective stops gaining much in the others.
 

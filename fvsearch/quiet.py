@@ -29,7 +29,8 @@ def take_anchor(ledger: Ledger, settings: RunSettings, tell: Callable[[str], Non
     tell("measuring the baseline")
     study = ledger.study
     layout = format_layout(study.baseline, study.data.image_shape[:2])
-    (anchor,) = run_alone(settings, ledger.folder, measure_anchor, [_request(ledger, [study.baseline])], f"the baseline {layout}")
+    requests = [_request(ledger, [study.baseline])]
+    (anchor,) = run_alone(settings, ledger.folder, study.resources, measure_anchor, requests, f"the baseline {layout}")
     ledger.set_anchor(anchor)
     return anchor
 
@@ -59,7 +60,7 @@ def measure_front(ledger: Ledger, settings: RunSettings, trials: tuple[TrialReco
         tell(f"measuring {len(missing)} front points and the baseline, alone")
         archs = (study.baseline, *(trial.arch for trial in missing))
         what = "the trials stand and the same command tries again, but the front"
-        (measured,) = run_alone(settings, ledger.folder, measure_throughputs, [_request(ledger, archs)], what)
+        (measured,) = run_alone(settings, ledger.folder, study.resources, measure_throughputs, [_request(ledger, archs)], what, len(archs))
         ledger.set_quiet_pass(quiet.with_measured([trial.number for trial in missing], measured))
 
 

@@ -13,6 +13,15 @@ from fvsearch.errors import ConfigError
 
 T = TypeVar("T")
 
+NAME = r"[A-Za-z0-9][\w.-]{0,99}"
+"""Of a study or a run, which names a folder too: none that leads out of it."""
+
+INTEGERS = range(-(2**63), 2**63)
+"""Those that TOML has."""
+
+SHOWN = 80
+"""Characters of a value that an error repeats."""
+
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A frozen record: its fields are its constructor's arguments and nothing derived. Subclasses say `kw_only=True` (not inherited)."""
@@ -30,6 +39,18 @@ def require_at_least(minimum: float, record: Record, *names: str) -> None:
             raise ConfigError(f"`{name}` must be at least {minimum}, but got {value}")
 
 
+def require_at_most(maximum: float, record: Record, *names: str) -> None:
+    """The law that each named field is at most `maximum`.
+
+    Raises:
+        ConfigError: One is not.
+    """
+    for name in names:
+        value = getattr(record, name)
+        if value is not None and not value <= maximum:
+            raise ConfigError(f"`{name}` must be at most {maximum}, but got {value}")
+
+
 def require_fraction(record: Record, *names: str) -> None:
     """The law that each named field lies in [0, 1).
 
@@ -40,6 +61,24 @@ def require_fraction(record: Record, *names: str) -> None:
         value = getattr(record, name)
         if value is not None and not 0 <= value < 1:
             raise ConfigError(f"`{name}` must be at least 0 and below 1, but got {value}")
+
+
+def require_name(name: str) -> None:
+    """The law that a name can be a folder's.
+
+    Raises:
+        ConfigError: It cannot.
+    """
+    if not re.fullmatch(NAME, name):
+        raise ConfigError(
+            f"`name` must be letters, digits, '.', '_' and '-', 100 at most, for it names a folder, but got {show_value(name)}"
+        )
+
+
+def show_value(value: Any) -> str:
+    """A value as an error repeats it: not all of it, where it is long."""
+    text = repr(value)
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
 
 
 def suggest(word: str, known: Iterable[str]) -> str:
@@ -58,6 +97,8 @@ def from_builtins(value: Any, kind: type[T], source: str = "") -> T:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
         raise ConfigError(_explain(str(error), value, kind, source)) from None
+    except RecursionError:
+        raise ConfigError(f"tables and lists must not be nested so deep{f' in {source}' if source else ''}") from None
 
 
 def from_toml(path: Path, kind: type[T]) -> T:
@@ -69,6 +110,20 @@ def from_toml(path: Path, kind: type[T]) -> T:
     return from_builtins(read_toml(path), kind, source=str(path))
 
 
+def from_json(path: Path, kind: Any) -> Any:
+    """What a JSON file holds, as a record or whatever else msgspec makes of this type.
+
+    Raises:
+        ConfigError: The file cannot be read, or holds something else.
+    """
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{path} does not hold what fvsearch wrote there: {_shortened(str(error))}") from None
+
+
 def read_toml(path: Path) -> dict[str, Any]:
     """A TOML file as plain dicts.
 
@@ -76,11 +131,38 @@ def read_toml(path: Path) -> dict[str, Any]:
         ConfigError: The file cannot be read or is not TOML.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_bytes().decode()
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise ConfigError(f"{path} is not TOML: {error}") from None
+    return parse_toml(text, str(path))
+
+
+def parse_toml(text: str, source: str) -> dict[str, Any]:
+    """TOML as plain dicts.
+
+    Raises:
+        ConfigError: It is none.
+    """
+    try:
+        found = tomllib.loads(text)
+        wide = _first_wide(found)
+    except RecursionError:
+        raise ConfigError(f"tables and lists must not be nested so deep in {source}") from None
+    except ValueError as error:  # a number of thousands of digits is Python's own error
+        raise ConfigError(f"{source} is not TOML: {_shortened(str(error))}") from None
+    if wide is not None:
+        raise ConfigError(f"an integer must fit 64 bits, but got {show_value(wide)} in {source}")
+    return found
+
+
+def _first_wide(value: Any) -> int | None:
+    """The first integer that TOML has no room for; none where all fit."""
+    if isinstance(value, dict | list):
+        inner = value.values() if isinstance(value, dict) else value
+        return next((wide for item in inner if (wide := _first_wide(item)) is not None), None)
+    return value if isinstance(value, int) and value not in INTEGERS else None
 
 
 def to_builtins(record: Any) -> Any:
@@ -110,7 +192,7 @@ def _explain(message: str, value: Any, kind: Any, source: str) -> str:
     unknown = re.match(r"Object contains unknown field `(.*)`", law)
     if unknown:
         fields = _fields_at(kind, path)
-        law = f"unknown key `{unknown[1]}`{suggest(unknown[1], fields)}"
+        law = f"unknown key `{_shortened(unknown[1])}`{suggest(unknown[1][:SHOWN], fields)}"
         if fields and "did you mean" not in law:
             law += f"; the keys are {', '.join(sorted(fields))}"
     else:
@@ -119,14 +201,21 @@ def _explain(message: str, value: Any, kind: Any, source: str) -> str:
             law = f"the key `{missing[1]}` is missing"
         elif law.startswith("Invalid enum value"):
             found, allowed = _value_at(value, path), _literals(_annotation_at(kind, path))
-            law = f"the value must be one of {', '.join(map(str, allowed))}, but got {found!r}{suggest(str(found), allowed)}"
+            law = f"the value must be one of {', '.join(map(str, allowed))}, but got {show_value(found)}"
+            law += suggest(str(found)[:SHOWN], allowed)
         elif law.startswith(("Expected", "Invalid")):
             law = f"{law[0].lower()}{law[1:]}"
             found = _value_at(value, path)
             if found is not None and not isinstance(found, dict | list):
-                law += f", but the value is {found!r}"
-    where = f" at {path}" if path else ""
+                law += f", but the value is {show_value(found)}"
+    where = f" at {_shortened(path)}" if path else ""
     return f"{law}{where}{f' in {source}' if source else ''}"
+
+
+def _shortened(text: str) -> str:
+    """In one line, and not all of it where it is long."""
+    line = " ".join(text.split())
+    return line if len(line) <= 2 * SHOWN else f"{line[: 2 * SHOWN - 3]}..."
 
 
 def _steps(path: str) -> list[str | int]:

@@ -4,7 +4,7 @@ Asynchronous: a trial is judged when it reaches a rung, against those that were 
 waits, and what is decided is the same however the search was interrupted.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from fvsearch.ledger.records import RungDecision, TrialRecord
 from fvsearch.records import Record
@@ -26,37 +26,79 @@ class Reached(Record, frozen=True, kw_only=True):
     costs: tuple[float, ...]
 
 
-def judge(study: Study, rule: EarlyStopping, record: TrialRecord, others: Iterable[TrialRecord]) -> RungDecision:
-    """Whether a trial that has just reached a rung goes on.
+class Rung:
+    """The trials that have reached a rung, and the gap of each: by how much the best of those that cost no more is better; 0 on the front.
+
+    One more is compared with all once, so that a judgement costs no more than that.
+
+    Args:
+        study: For its objectives.
+        epochs: After which the rung is.
+    """
+
+    def __init__(self, study: Study, epochs: int) -> None:
+        import numpy as np
+
+        costs = sum(objective.name not in LEARNED for objective in study.objectives)
+        self._study, self._epochs = study, epochs
+        self._places: dict[int, int] = {}
+        self._values, self._costs, self._gaps = np.empty(0), np.empty((0, costs)), np.empty(0)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def add(self, record: TrialRecord) -> None:
+        """Add a trial, if its first repeat has done so many epochs; one that is there stays as it is."""
+        import numpy as np
+
+        if record.number in self._places:
+            return
+        for one in reached_rung(self._study, self._epochs, (record,)):
+            index = len(self._places)
+            if index == len(self._values):
+                more = max(16, index)
+                self._values, self._gaps = (np.concatenate([array, np.empty(more)]) for array in (self._values, self._gaps))
+                self._costs = np.concatenate([self._costs, np.empty((more, self._costs.shape[1]))])
+            values, costs, gaps = self._values[:index], self._costs[:index], self._gaps[:index]
+            cheaper, dearer = (costs <= one.costs).all(axis=1), (costs >= one.costs).all(axis=1)
+            gaps[dearer] = np.maximum(gaps[dearer], values[dearer] - one.value)
+            self._gaps[index] = max(0.0, float((one.value - values[cheaper]).max(initial=0.0)))
+            self._values[index], self._costs[index] = one.value, one.costs
+            self._places[record.number] = index
+
+    def gap(self, number: int) -> float:
+        """Of a trial."""
+        return float(self._gaps[self._places[number]])
+
+    def nearer(self, number: int) -> int:
+        """How many have a smaller gap than a trial."""
+        return int((self._gaps[: len(self._places)] < self.gap(number)).sum())
+
+
+def judge(study: Study, rule: EarlyStopping, record: TrialRecord, rung: Rung) -> RungDecision:
+    """Whether a trial that has just reached a rung goes on; it is added to the rung.
 
     It does if no trial that costs at most as much in every cost objective was better at this rung, that is, if it is on the rung's front;
     if the share of trials with a smaller gap than its own is below `rule.keep`; or while fewer than `rule.min_trials` have reached the
-    rung. The gap is by how much the best of those trials was better. The baseline always goes on.
+    rung. The baseline always goes on.
 
     Args:
         study: For its objectives.
         rule: When to stop.
         record: The trial, trained as far as the rung.
-        others: The study's trials; it may be among them.
+        rung: The trials that reached it before.
     """
     epochs = record.epochs_done
-    reached = reached_rung(study, epochs, [record, *(other for other in others if other.number != record.number)])
-    gaps = [gap(trial, reached) for trial in reached]
-    nearer = sum(other < gaps[0] for other in gaps)
-    stays = gaps[0] == 0 or nearer < rule.keep * len(gaps) or len(reached) < rule.min_trials
+    rung.add(record)
+    gap = rung.gap(record.number)
+    stays = gap == 0 or rung.nearer(record.number) < rule.keep * len(rung) or len(rung) < rule.min_trials
     return RungDecision(
         epochs=epochs,
         value=record.repeats[0].epochs[epochs - 1][learned_objective(study)],
-        gap=gaps[0],
-        among=len(reached),
+        gap=gap,
+        among=len(rung),
         goes_on=stays or record.is_baseline,
     )
-
-
-def gap(trial: Reached, reached: Sequence[Reached]) -> float:
-    """By how much the best of the trials that cost no more is better than this one; 0 on the front."""
-    cheaper = (other for other in reached if all(a <= b for a, b in zip(other.costs, trial.costs, strict=True)))
-    return max((trial.value - other.value for other in cheaper), default=0.0)
 
 
 def reached_rung(study: Study, epochs: int, records: Iterable[TrialRecord]) -> list[Reached]:

@@ -21,6 +21,10 @@ Param = int | str | bool
 Params = dict[str, Param]
 
 
+MOST_CHOICES = 10_000
+"""Of one param: each is counted, and told to an engine."""
+
+
 class Range(Record, frozen=True, kw_only=True):
     """The integers from `low` to `high`, both included, `step` apart."""
 
@@ -32,6 +36,10 @@ class Range(Record, frozen=True, kw_only=True):
         require_at_least(1, self, "step")
         if self.high < self.low:
             raise ConfigError(f"`high` must be at least `low`, but got low={self.low}, high={self.high}")
+        if (count := len(range(self.low, self.high + 1, self.step))) > MOST_CHOICES:
+            raise ConfigError(
+                f"a domain must have at most {MOST_CHOICES:,} choices, but {self} has {count:,}; a larger `step` leaves fewer"
+            )
 
 
 Integers = int | tuple[int, ...] | Range

@@ -49,7 +49,7 @@ def minimised(study: Study, values: dict[str, float]) -> tuple[float, ...]:
 
 def standings(study: Study, trials: tuple[TrialRecord, ...], anchor: Anchor | None, quiet: QuietPass) -> tuple[Standing, ...]:
     """Where every trial stands, by number."""
-    known = [_known(study, trial, anchor, quiet) for trial in trials]
+    known = [standing_alone(study, trial, anchor, quiet) for trial in trials]
     candidates = [standing for standing in known if standing.place == "dominated"]
     best = {candidates[index].number for index in pareto.front([minimised(study, standing.values) for standing in candidates])}
     return tuple(msgspec.structs.replace(standing, place="front") if standing.number in best else standing for standing in known)
@@ -65,8 +65,8 @@ def front(found: tuple[Standing, ...]) -> tuple[Standing, ...]:
     return tuple(standing for standing in found if standing.place == "front")
 
 
-def _known(study: Study, trial: TrialRecord, anchor: Anchor | None, quiet: QuietPass) -> Standing:
-    """A trial before dominance: "dominated" stands for feasible."""
+def standing_alone(study: Study, trial: TrialRecord, anchor: Anchor | None, quiet: QuietPass) -> Standing:
+    """Where a trial stands before it is compared with others: "dominated" is feasible."""
     measured = quiet.throughput.get(trial.number)
     values, constraints = dict(trial.values), dict(trial.constraints)
     if measured is not None:

@@ -4,8 +4,7 @@ A Study is resolved: its space and its archs are records. A study file may name 
 """
 
 import math
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -14,7 +13,7 @@ from fvsearch.arch import Arch
 from fvsearch.budgets import Budget
 from fvsearch.errors import ConfigError
 from fvsearch.recipe import Recipe
-from fvsearch.records import Record, require_at_least, require_fraction
+from fvsearch.records import Record, require_at_least, require_fraction, require_name
 from fvsearch.space import Space
 
 Direction = Literal["maximize", "minimize"]
@@ -204,6 +203,8 @@ class Study(Record, frozen=True, kw_only=True):
         trials: Distinct archs evaluated to an end, the baseline counted in.
         repeats: Trainings of each arch, with different seeds; a trial's value is their mean.
         seed: Every other seed comes from it.
+        resources: What each worker has of a Ray cluster, by Ray's names: GPU, TPU, CPU, memory in bytes, and custom ones. Unless said, a
+            GPU where the cluster has any, and a CPU. Of no meaning elsewhere, and no part of what the study finds.
     """
 
     name: str
@@ -220,12 +221,13 @@ class Study(Record, frozen=True, kw_only=True):
     trials: int
     repeats: int = 1
     seed: int = 0
+    resources: dict[str, float] = {}
 
     def __post_init__(self) -> None:
         require_at_least(1, self, "trials", "repeats")
+        require_resources(self.resources)
         require_at_least(0, self, "seed")
-        if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", self.name):
-            raise ConfigError(f"`name` must be letters, digits, '.', '_' and '-', for it names a folder, but got {self.name!r}")
+        require_name(self.name)
         if (self.space is None) != bool(self.engine.archs):
             raise ConfigError("`space` must be given, except where the engine has a list of `archs` instead")
         names = [objective.name for objective in self.objectives]
@@ -288,6 +290,22 @@ class Study(Record, frozen=True, kw_only=True):
     def with_settings(self, **changes: Any) -> "Study":
         """A copy with other fields."""
         return msgspec.structs.replace(self, **changes)
+
+
+def require_resources(resources: Mapping[str, float]) -> None:
+    """The laws of what a worker is to have of a cluster.
+
+    Raises:
+        ConfigError: It is less than nothing, or more GPUs than a training has use for.
+    """
+    for name, amount in resources.items():
+        if not 0 <= amount < math.inf:
+            raise ConfigError(f"resources must be at least 0, but got {name}={amount:g} at resources")
+    if resources.get("GPU", 0.0) > 1:
+        raise ConfigError(
+            f"a worker trains on one GPU, or on a share of one, but got GPU={resources['GPU']:g} at resources; --workers says how many "
+            "train side by side"
+        )
 
 
 def require_patches(patch_size: int, data: Data) -> None:

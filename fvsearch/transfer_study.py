@@ -1,17 +1,14 @@
 """TransferStudy: archs pre-trained, then each fine-tuned as each, with several seeds: tables 1 and 3 of the Funnel-ViT report."""
 
 import itertools
-import re
 from pathlib import Path
 from typing import NamedTuple
 
 from fvsearch.arch import Arch
 from fvsearch.errors import ConfigError
 from fvsearch.recipe import Recipe
-from fvsearch.records import Record, require_at_least
-from fvsearch.study import Data, require_patches
-
-NAME = r"[A-Za-z0-9][\w.-]*"
+from fvsearch.records import Record, require_at_least, require_name
+from fvsearch.study import Data, require_patches, require_resources
 
 STUDY_FILE, ENDED = "study.toml", "ended"
 """Of a study's folder: the study, and a file for each training that has ended."""
@@ -66,6 +63,7 @@ class TransferStudy(Record, frozen=True, kw_only=True):
         seed: Every other seed comes from it.
         published: Numbers of others, beside which the report sets the study's own.
         source: Where those are from.
+        resources: As a Study's.
     """
 
     name: str
@@ -77,15 +75,16 @@ class TransferStudy(Record, frozen=True, kw_only=True):
     seed: int = 0
     published: tuple[Published, ...] = ()
     source: str = ""
+    resources: dict[str, float] = {}
 
     def __post_init__(self) -> None:
+        require_resources(self.resources)
         require_at_least(1, self, "seeds")
         require_at_least(0, self, "seed")
         if not self.archs:
             raise ConfigError("`archs` must name at least one arch, but it is empty")
         for name in (self.name, *self.archs):
-            if not re.fullmatch(NAME, name):
-                raise ConfigError(f"a name must be letters, digits, '.', '_' and '-', for it names a folder, but got {name!r}")
+            require_name(name)
         for arch in self.archs.values():
             for phase in (self.pretraining, self.finetuning):
                 require_patches(arch.patch_size, phase.data)

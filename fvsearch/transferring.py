@@ -16,7 +16,7 @@ from fvsearch.files import locked_folder, write_atomically
 from fvsearch.ledger import now
 from fvsearch.measuring import MeasureRequest, measure_throughputs
 from fvsearch.meters.measured import Measured
-from fvsearch.records import Record, from_toml, to_toml
+from fvsearch.records import Record, from_json, from_toml, to_toml
 from fvsearch.training.run import Run, RunSummary, train_run
 from fvsearch.training.segment import derive_seed
 from fvsearch.transfer_study import ENDED, STUDY_FILE, Training, TransferStudy, is_transfer_folder
@@ -147,13 +147,13 @@ def read_transfer(folder: Path) -> tuple[TransferStudy, tuple[TransferResult, ..
     if not is_transfer_folder(folder):
         raise ConfigError(f"{folder} must be the folder of a transfer study, but it holds none; `fvsearch run transfer-shapes` makes one")
     path = folder / COSTS_FILE
-    costs = msgspec.json.decode(path.read_bytes(), type=Costs) if path.exists() else None
+    costs = from_json(path, Costs) if path.exists() else None
     return from_toml(folder / STUDY_FILE, TransferStudy), results(folder), costs
 
 
 def results(folder: Path) -> tuple[TransferResult, ...]:
     """What has ended, by name."""
-    return tuple(msgspec.json.decode(path.read_bytes(), type=TransferResult) for path in sorted((folder / ENDED).glob("*.json")))
+    return tuple(from_json(path, TransferResult) for path in sorted((folder / ENDED).glob("*.json")))
 
 
 def _claim(folder: Path, study: TransferStudy) -> None:
@@ -161,7 +161,7 @@ def _claim(folder: Path, study: TransferStudy) -> None:
     path = folder / STUDY_FILE
     if path.exists():
         there = from_toml(path, TransferStudy)
-        if msgspec.structs.replace(there, seeds=study.seeds, description=study.description) != study:
+        if msgspec.structs.replace(there, seeds=study.seeds, description=study.description, resources=study.resources) != study:
             raise ConfigError(
                 f"a folder holds one study, but {path} differs in more than its seeds from the one that is to run; "
                 "give another folder with --out"
@@ -189,7 +189,7 @@ def _train(study: TransferStudy, folder: Path, settings: RunSettings, stands: di
     total, done = study.num_runs, study.num_runs - len(waiting)
     if not waiting:
         return
-    with open_pool(settings, folder) as pool:
+    with open_pool(settings, folder, study.resources) as pool:
         jobs: Jobs[TransferResult, Task, RunSummary] = Jobs(pool, train_task)
 
         def end(one: TransferResult) -> None:
@@ -238,7 +238,7 @@ def _measure(study: TransferStudy, folder: Path, settings: RunSettings) -> Costs
     """The training step of every arch in both phases, with nothing else running."""
     requests = [_request(study, phase) for phase in (study.pretraining, study.finetuning)]
     what = "the trainings stand and the same command tries again, but their archs"
-    pretraining, finetuning = run_alone(settings, folder, measure_throughputs, requests, what)
+    pretraining, finetuning = run_alone(settings, folder, study.resources, measure_throughputs, requests, what, len(study.archs))
     return Costs(pretraining=pretraining, finetuning=finetuning)
 
 

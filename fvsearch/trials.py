@@ -2,7 +2,7 @@
 
 import math
 import statistics
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -12,9 +12,10 @@ from fvsearch.feasibility import Predictor
 from fvsearch.layout import format_layout
 from fvsearch.ledger import Repeat, State, TrialRecord, now
 from fvsearch.meters.measured import Anchor
-from fvsearch.rungs import judge
+from fvsearch.rungs import Rung, judge
 from fvsearch.screening import Candidate
 from fvsearch.study import LEARNED, Study
+from fvsearch.training.energy import add_joules
 from fvsearch.training.segment import Segment, SegmentResult, derive_seed
 
 
@@ -81,7 +82,7 @@ def next_segment(study: Study, record: TrialRecord, anchor: Anchor, folder: Path
 
 
 def with_result(
-    study: Study, record: TrialRecord, result: SegmentResult, anchor: Anchor, predictor: Predictor, others: Iterable[TrialRecord] = ()
+    study: Study, record: TrialRecord, result: SegmentResult, anchor: Anchor, predictor: Predictor, rungs: Mapping[int, Rung]
 ) -> TrialRecord:
     """The record with one more segment; it stays "running" unless there is nothing left to train, or how this ended ends the trial.
 
@@ -91,7 +92,7 @@ def with_result(
         result: Of the segment that `next_segment` gave.
         anchor: The baseline on this device.
         predictor: Of throughput, for the constraints.
-        others: The study's trials, to judge this one at a rung.
+        rungs: Who reached each of the study's rungs, to judge this trial there; by the epochs after which it is.
     """
     record = _with_epochs(study, record, result)
     if result.status == "failed":
@@ -104,7 +105,7 @@ def with_result(
     if done == study.recipe.epochs:
         return _valued(study, record, "completed", anchor, predictor) if len(record.repeats) == study.repeats else record
     if study.early_stopping and done in study.rung_epochs:
-        decision = judge(study, study.early_stopping, record, others)
+        decision = judge(study, study.early_stopping, record, rungs[done])
         record = msgspec.structs.replace(record, rungs=(*record.rungs, decision))
         if not decision.goes_on:
             return _valued(study, record, "stopped", anchor, predictor)
@@ -116,10 +117,12 @@ def _with_epochs(study: Study, record: TrialRecord, result: SegmentResult) -> Tr
     unfinished = record.epochs_done % study.recipe.epochs > 0
     before = record.repeats[:-1] if unfinished else record.repeats
     spent = record.repeats[-1].seconds if unfinished else {}
+    taken = record.repeats[-1].joules if unfinished else {}
     repeat = Repeat(
         seed=derive_seed(study.seed, record.arch_hash, len(before)),
         epochs=tuple(msgspec.to_builtins(epoch) for epoch in result.epochs),
         seconds={name: spent.get(name, 0.0) + result.seconds.get(name, 0.0) for name in spent | result.seconds},
+        joules=add_joules(taken, result.joules),
     )
     return msgspec.structs.replace(
         record,

@@ -26,6 +26,16 @@ def show_throughput(rate: float) -> str:
     return f"{rate:,.{_decimals(rate)}f} images/s"
 
 
+def show_joules(joules: float) -> str:
+    """1260000 -> `1.26 MJ (0.35 kWh)`, 900 -> `900 J`."""
+    for unit, size in (("GJ", 1e9), ("MJ", 1e6), ("kJ", 1e3)):
+        if joules >= size:
+            hours = joules / 3.6e6
+            shown = f"{joules / size:,.{_decimals(joules / size)}f} {unit}"
+            return f"{shown} ({hours:,.{_decimals(hours)}f} kWh)" if hours >= 0.1 else shown
+    return f"{joules:,.{_decimals(joules)}f} J"
+
+
 def show_seconds(seconds: float) -> str:
     """3725 -> `1 h 02 min`, 75 -> `1 min 15 s`, 7.25 -> `7.2 s`."""
     if seconds < 10:

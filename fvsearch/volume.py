@@ -10,7 +10,7 @@ from fvsearch.arch import Arch
 from fvsearch.feasibility import Predictor
 from fvsearch.records import Record
 from fvsearch.space import Space
-from fvsearch.standing import Standing
+from fvsearch.standing import Standing, minimised
 from fvsearch.study import CHANCE, LEARNED, Objective, Study
 
 MOST_OBJECTIVES = 3
@@ -191,28 +191,25 @@ def in_units(study: Study, standing: Standing, units: Units) -> dict[str, float]
     return values
 
 
-def _over_trials(study: Study, found: tuple[Standing, ...], point: Reference, units: Units) -> tuple[Won, ...]:
-    def turned(values: dict[str, float]) -> tuple[float, ...]:
-        return pareto.minimise([values[o.name] for o in study.objectives], [o.direction for o in study.objectives])
+def growing_front(study: Study, point: Reference) -> pareto.GrowingFront:
+    """An empty front, to which trials are added as the hypervolume sees them, turned to minimise."""
+    return pareto.GrowingFront(minimised(study, point.point))
 
-    corner, value, spent = turned(point.point), 0.0, Won(ended=0, trial=-1, value=0.0)
-    kept: list[tuple[float, ...]] = []
+
+def _over_trials(study: Study, found: tuple[Standing, ...], point: Reference, units: Units) -> tuple[Won, ...]:
+    kept, spent = growing_front(study, point), Won(ended=0, trial=-1, value=0.0)
     won: list[Won] = []
     ended = sorted((s for s in found if s.place != "running"), key=lambda s: (s.trial.ended, s.number))
     for count, standing in enumerate(ended, start=1):
         if _is_feasible(standing):
-            new = turned(in_units(study, standing, units))
-            # The volume is counted again only where the front so far has moved.
-            if not any(old == new or pareto.dominates(old, new) for old in kept):
-                kept = [old for old in kept if not pareto.dominates(new, old)] + [new]
-                value = pareto.hypervolume(kept, corner)
+            kept.add(minimised(study, in_units(study, standing, units)))
         # What was taken over from another study was paid for there.
         seconds = {} if standing.trial.imported else standing.trial.seconds
         spent = msgspec.structs.replace(
             spent,
             ended=count,
             trial=standing.number,
-            value=value,
+            value=kept.volume,
             train_seconds=spent.train_seconds + seconds.get("train", 0.0),
             seconds=spent.seconds + sum(seconds.values()),
         )

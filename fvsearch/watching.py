@@ -2,7 +2,6 @@
 
 import contextlib
 import datetime
-import os
 import socket
 import time
 from collections.abc import Callable
@@ -10,8 +9,10 @@ from pathlib import Path
 
 import msgspec
 
+from fvsearch.errors import ConfigError
 from fvsearch.ledger import TrialRecord, now
-from fvsearch.records import Record
+from fvsearch.processes import ProcessName
+from fvsearch.records import Record, from_json
 
 LIVE_FILE = "progress.json"
 
@@ -20,10 +21,6 @@ KEEP_EVERY = 1.0
 
 STALE = 60.0
 """Seconds after which a search on another machine, which says nothing any more, is taken for dead."""
-
-
-SAME_BIRTH = 2.0
-"""Seconds between two readings of when one process began: it is reckoned from the clock of the machine, which may have been set since."""
 
 
 class Progress(Record, frozen=True, kw_only=True):
@@ -93,7 +90,8 @@ class Live(Record, frozen=True, kw_only=True):
 
     Attributes:
         at: When it was told, ISO 8601, UTC.
-        host, process, born: Of the search: its machine, process number, and when that began, in seconds since 1970.
+        host, process, born: Of the search: its machine, process number, and when that began, in seconds since the machine did: the
+            clock may be set meanwhile.
         activity, total, refused, hypervolume, feasible: As in Progress.
         seconds_left: As in Progress, as of when it was told.
     """
@@ -122,27 +120,28 @@ CONFIRMING = "confirming with fresh seeds"
 """How the activity begins while trials are trained again."""
 
 
-def kept(folder: Path, watcher: Watcher) -> Watcher:
-    """The watcher, with what it is told kept in the study's folder.
+def kept(folder: Path, watcher: Watcher, say: Callable[[str], None] | None = None) -> Watcher:
+    """The watcher, with what it is told kept for whoever asks.
 
     Args:
-        folder: Of the study.
+        folder: Of the study, where it is kept in a file.
         watcher: Told as before.
+        say: Told it instead, as JSON: of several searches in one folder each would have its own.
     """
-    born = _born(os.getpid()) or 0.0
+    here = ProcessName.here()
     countdown = Countdown()
     said, at = "", 0.0
 
     def keeper(progress: Progress) -> None:
         nonlocal said, at
         countdown.hear(progress)
-        if progress.ended or progress.activity != said or time.monotonic() - at > KEEP_EVERY:
+        if progress.activity != said or time.monotonic() - at > KEEP_EVERY:
             said, at = progress.activity, time.monotonic()
             live = Live(
                 at=now(),
-                host=socket.gethostname(),
-                process=os.getpid(),
-                born=born,
+                host=here.host,
+                process=here.number,
+                born=here.born,
                 activity=progress.activity,
                 total=progress.total,
                 refused=progress.refused,
@@ -150,7 +149,10 @@ def kept(folder: Path, watcher: Watcher) -> Watcher:
                 seconds_left=countdown.seconds(),
                 feasible=progress.feasible,
             )
-            _write(folder, live)
+            if say is None:
+                _write(folder, live)
+            else:
+                say(msgspec.json.encode(live).decode())
         watcher(progress)
 
     return keeper
@@ -158,12 +160,12 @@ def kept(folder: Path, watcher: Watcher) -> Watcher:
 
 def keep_activity(folder: Path, activity: str) -> None:
     """Keep what another command than the search does in its folder, beside what the search told last."""
-    known = read_live(folder)
+    known, here = read_live(folder), ProcessName.here()
     told = Live(
         at=now(),
-        host=socket.gethostname(),
-        process=os.getpid(),
-        born=_born(os.getpid()) or 0.0,
+        host=here.host,
+        process=here.number,
+        born=here.born,
         activity=activity,
         total=known.total if known else 0,
         refused=known.refused if known else 0,
@@ -177,8 +179,10 @@ def keep_activity(folder: Path, activity: str) -> None:
 def read_live(folder: Path) -> Live | None:
     """What the latest start of the search in a folder told last; none where there is nothing to read."""
     try:
-        return msgspec.json.decode((folder / LIVE_FILE).read_bytes(), type=Live)
-    except (OSError, msgspec.MsgspecError):
+        live: Live = from_json(folder / LIVE_FILE, Live)
+        seconds_since(live.at)
+        return live
+    except (ConfigError, ValueError):
         return None
 
 
@@ -187,14 +191,13 @@ def is_alive(live: Live) -> bool:
     if live.has_ended:
         return False
     if live.host == socket.gethostname():
-        born = _born(live.process)
-        return born is not None and abs(born - live.born) < SAME_BIRTH
+        return ProcessName(host=live.host, number=live.process, born=live.born).lives
     return seconds_since(live.at) < STALE
 
 
 def seconds_since(time: str) -> float:
-    """Seconds from a time, ISO 8601, to now."""
-    return (datetime.datetime.now(datetime.UTC) - datetime.datetime.fromisoformat(time)).total_seconds()
+    """Seconds from a time, ISO 8601, to now; none below 0, for the clock may have been set back."""
+    return max(0.0, (datetime.datetime.now(datetime.UTC) - datetime.datetime.fromisoformat(time)).total_seconds())
 
 
 def _write(folder: Path, live: Live) -> None:
@@ -203,14 +206,3 @@ def _write(folder: Path, live: Live) -> None:
     with contextlib.suppress(OSError):
         draft.write_bytes(msgspec.json.encode(live))
         draft.replace(folder / LIVE_FILE)
-
-
-def _born(process: int) -> float | None:
-    """When a process began, in seconds since 1970; none where there is no such process, or only what is left of one."""
-    import psutil
-
-    try:
-        found = psutil.Process(process)
-        return None if found.status() == psutil.STATUS_ZOMBIE else float(found.create_time())
-    except psutil.Error:
-        return None

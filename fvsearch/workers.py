@@ -2,11 +2,15 @@
 
 import concurrent.futures
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Generic, Literal, NamedTuple, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 from fvsearch.errors import ConfigError, FvsearchError, RunError
+from fvsearch.files import no_room
+from fvsearch.ledger import Address
+from fvsearch.ledger.crew import Lease
 from fvsearch.pools import Pool, WorkerDied, closing, make_pool
 from fvsearch.records import Record
 
@@ -27,58 +31,107 @@ class RunSettings(Record, frozen=True, kw_only=True):
     Attributes:
         backend: For KERAS_BACKEND.
         workers: Trainings at a time.
-        pool: "local" processes, or "inline" in this one, to debug.
+        pool: "local" processes, processes on the nodes of a "ray" cluster, or "inline" in this one, to debug; or what makes one,
+            called as make_pool is but for the kind.
+        ray_address: Of the cluster's head, HOST:PORT; else the one that RAY_ADDRESS names, or that runs on this machine, or one of its own.
         time_budget: Seconds after which no trial is started; none is no limit.
+        trial_timeout: Seconds that a trial may train; one that takes longer, or hangs, has failed. None is no limit.
         command: For the record.
         calibration: That predictions rest on: a file, "none", or else the one kept for this device if it fits.
         force_backend: Go on under another backend than a study was searched on; what it measures stands beside the other's.
+        storage: The database where coordinators share the study's ledger; what the folder says, else the folder itself.
+        lease: For how long other coordinators are to believe that this one lives, if they share the ledger.
     """
 
     backend: str
     workers: int = 1
-    pool: Literal["local", "inline"] = "local"
+    pool: Literal["local", "inline", "ray"] | Callable[..., Any] = "local"
+    ray_address: str | None = None
     time_budget: float | None = None
+    trial_timeout: float | None = None
     command: str = ""
     calibration: str | None = None
     force_backend: bool = False
+    storage: Address | None = None
+    lease: Lease = Lease()
+
+    def __post_init__(self) -> None:
+        if self.trial_timeout is not None and not self.trial_timeout > 0:
+            raise ConfigError(f"`trial_timeout` must be above 0 seconds, but got {self.trial_timeout:g}")
+        if self.trial_timeout is not None and self.pool == "inline":
+            raise ConfigError(
+                "`trial_timeout` needs worker processes, which can be stopped, but got the pool 'inline'; leave one of them out"
+            )
 
 
-def open_pool(settings: RunSettings, folder: Path, num_workers: int | None = None) -> contextlib.AbstractContextManager[Pool]:
+def open_pool(
+    settings: RunSettings, folder: Path, resources: Mapping[str, float], *, alone: bool = False, archs_a_task: int = 1
+) -> contextlib.AbstractContextManager[Pool]:
     """A pool for the block that works on the study in a folder.
 
     Args:
         settings: How the study is run.
         folder: Of the study; the workers' output goes to its workers.log.
-        num_workers: Instead of the settings'.
+        resources: Of a Ray cluster that the study gives each worker.
+        alone: Whether it is one worker that has its device to itself, to measure.
+        archs_a_task: That a task trains or measures: for each it has as long as a trial may take.
+
+    Raises:
+        ConfigError: The study cannot run on the Ray cluster.
+        RunError: The Ray cluster cannot be reached.
     """
-    pool = make_pool(
-        settings.pool,
-        num_workers or settings.workers,
+    make = settings.pool if callable(settings.pool) else functools.partial(make_pool, settings.pool)
+    pool = make(
+        1 if alone else settings.workers,
         environment={"KERAS_BACKEND": settings.backend},
         log_path=folder / "workers.log",
         max_tasks=MAX_TASKS,
+        resources=resources,
+        alone=alone,
+        address=settings.ray_address,
+        timeout=settings.trial_timeout and settings.trial_timeout * archs_a_task,
     )
     return closing(pool)
 
 
-def run_alone(settings: RunSettings, folder: Path, task: Callable[[A], R], arguments: Sequence[A], what: str) -> tuple[R, ...]:
-    """What a task makes of each argument, in order, in one worker that has the device to itself.
+def run_alone(
+    settings: RunSettings,
+    folder: Path,
+    resources: Mapping[str, float],
+    task: Callable[[A], R],
+    arguments: Sequence[A],
+    what: str,
+    archs: int = 1,
+) -> tuple[R, ...]:
+    """What a task makes of each argument, in order, in one worker that has the device to itself; begun again where it died.
 
     Args:
         settings: How the study is run.
         folder: Of the study.
+        resources: As `open_pool`.
         task: Such as `measure_throughputs`.
         arguments: Of it, one after the other.
+        archs: That each measures.
         what: Cannot be measured where it fails: how the error begins.
 
     Raises:
+        ConfigError: As `open_pool`.
         RunError: It failed.
     """
-    try:
-        with open_pool(settings, folder, 1) as pool:
-            return tuple(pool.submit(task, argument).result() for argument in arguments)
-    except Exception as error:
-        raise RunError(f"{what} cannot be measured: {as_sentence(error)}") from error
+    with open_pool(settings, folder, resources, alone=True, archs_a_task=archs) as pool:
+        try:
+            return tuple(_tried_again(pool, task, argument) for argument in arguments)
+        except Exception as error:
+            raise RunError(f"{what} cannot be measured: {as_sentence(error)}") from error
+
+
+def _tried_again(pool: Pool, task: Callable[[A], R], argument: A) -> R:
+    for _ in range(MAX_DEATHS):
+        try:
+            return pool.submit(task, argument).result()
+        except WorkerDied as error:
+            died = error
+    raise _died(died)
 
 
 def as_sentence(error: BaseException) -> str:
@@ -118,6 +171,7 @@ class Jobs(Generic[Owner, A, R]):
 
         Raises:
             ConfigError: The study's input is wrong, and not this task: every other would end the same way.
+            DiskFullError: So would every other on a full disk.
         """
         done, _ = concurrent.futures.wait(self._running, timeout=seconds, return_when=concurrent.futures.FIRST_COMPLETED)
         for future in done:
@@ -129,15 +183,21 @@ class Jobs(Generic[Owner, A, R]):
                 if job.deaths + 1 < MAX_DEATHS:
                     self._start(job._replace(deaths=job.deaths + 1))
                     continue
-                outcome = RunError(f"its worker died {MAX_DEATHS} times: {as_sentence(error)}")
+                outcome = _died(error)
             except ConfigError:
                 raise
             except Exception as error:
+                if full := no_room(error):
+                    raise full from error
                 outcome = error
             yield job.owner, outcome
 
     def _start(self, job: "_Job[Owner, A]") -> None:
         self._running[self._pool.submit(self._task, job.argument)] = job
+
+
+def _died(error: WorkerDied) -> RunError:
+    return RunError(f"its worker died {MAX_DEATHS} times: {as_sentence(error)}")
 
 
 class _Job(NamedTuple, Generic[Owner, A]):

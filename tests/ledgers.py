@@ -9,6 +9,9 @@ from fvsearch.arch import Arch
 from fvsearch.budgets import Budget
 from fvsearch.layout import format_layout, parse_layout
 from fvsearch.ledger import Invocation, Ledger, QuietPass, Repeat, TrialRecord
+from fvsearch.ledger._opening import open_study
+from fvsearch.ledger._storage import LedgerStorage
+from fvsearch.ledger._tables import METADATA
 from fvsearch.meters.measured import Anchor, Interval
 from fvsearch.recipe import Recipe
 from fvsearch.records import Record
@@ -195,12 +198,10 @@ def fill(ledger: Ledger, trials: tuple[Trial, ...] = TRIALS, quiet: dict[int, tu
     throughput = {number: Interval(median=median, low=low, high=high) for number, (median, low, high) in quiet.items()}
     ledger.set_quiet_pass(QuietPass(throughput=throughput, seconds=16.0 if quiet else 0.0))
     times = {60.0: "2026-01-02T03:00:00+00:00", 30.0: "2026-01-02T03:05:00+00:00"}
-    ledger.set_invocations(
-        tuple(
-            Invocation(command="fvsearch run small", started=started, backend="jax", workers=2, version="0.1.0", seconds=seconds)
-            for seconds, started in times.items()
+    for seconds, begun in times.items():
+        ledger.set_invocation(
+            Invocation(command="fvsearch run small", started=begun, backend="jax", workers=2, version="0.1.0", seconds=seconds)
         )
-    )
     return ledger
 
 
@@ -217,6 +218,6 @@ def write_metrics(folder: Path, trial: int, repeat: int, *top1: float) -> Path:
 def empty(folder: Path, study: Study = STUDY) -> Ledger:
     """An empty ledger in memory, fast; `Ledger.create` makes one on a disk."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    storage = optuna.storages.InMemoryStorage()
-    directions = [optuna.study.StudyDirection[o.direction.upper()] for o in study.objectives]
-    return Ledger(folder, study, storage, storage.create_new_study(directions, study.name))
+    storage = LedgerStorage("sqlite://", {}, "memory")
+    METADATA.create_all(storage.engine)
+    return Ledger(folder, study, storage, open_study(storage, study, None, None, folder))

@@ -122,6 +122,12 @@ def environment(names):
     return {name: os.environ.get(name) for name in names}
 
 
+def pinned(seconds):
+    """This process, and the GPU that it sees, after a while."""
+    time.sleep(seconds)
+    return os.getpid(), os.environ.get("CUDA_VISIBLE_DEVICES")
+
+
 def ignores_interrupts(_):
     os.kill(os.getpid(), signal.SIGINT)
     time.sleep(0.05)

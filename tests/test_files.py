@@ -1,3 +1,5 @@
+import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -5,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fvsearch.errors import ConfigError, LockedError
-from fvsearch.files import locked_folder, write_atomically
+from fvsearch.files import locked_folder, no_room, write_atomically
 
 
 def test_a_file_is_whole_or_not_there(tmp_path: Path) -> None:
@@ -14,6 +16,18 @@ def test_a_file_is_whole_or_not_there(tmp_path: Path) -> None:
     write_atomically(path, b"two")
     assert path.read_bytes() == b"two"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_draft_that_has_no_room_is_taken_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_atomically(tmp_path / "file", b"one")
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    monkeypatch.setattr(os, "fsync", lambda descriptor: (_ for _ in ()).throw(full))
+    with pytest.raises(OSError, match="No space left") as caught:
+        write_atomically(tmp_path / "file", b"two")
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"one"]
+    sentence = "what is written must have room, but there is none (No space left on device: "
+    assert str(no_room(caught.value)).startswith(f"{sentence}{tmp_path}/.file.draft); make room, and the same command goes on")
+    assert no_room(PermissionError(errno.EACCES, "no")) is None and no_room(ValueError("disk")) is None
 
 
 def test_a_folder_has_one_owner_and_its_death_frees_it(tmp_path: Path) -> None:

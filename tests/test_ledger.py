@@ -1,3 +1,4 @@
+import math
 from pathlib import Path
 
 import msgspec
@@ -6,9 +7,11 @@ import pytest
 from fvsearch.engines import Completed, Failed, Infeasible
 from fvsearch.errors import ConfigError
 from fvsearch.layout import format_layout
-from fvsearch.ledger import Invocation, Ledger, QuietPass, Repeat, State, TrialRecord
+from fvsearch.ledger import Invocation, Ledger, QuietPass, Repeat, TrialRecord
+from fvsearch.ledger import _tables as tables
 from fvsearch.library import load_study
 from fvsearch.meters.measured import Anchor, Interval, Measured
+from fvsearch.records import to_toml
 
 STUDY = load_study("quickstart")
 PREDICTED = {"num_params": 5e4, "macs": 1e6, "memory": 1e7, "throughput": 900.0}
@@ -56,29 +59,86 @@ def test_an_end_is_entered_once(ledger: Ledger) -> None:
     assert ledger.trials() == (completed(record),)
 
 
-def test_an_end_that_was_cut_short_is_settled(ledger: Ledger) -> None:
+def test_a_change_is_made_as_a_whole_or_not_at_all(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
     record = ledger.start(started())
-    # What a kill leaves between the record and the state.
-    trial_id = ledger._storage.get_trial_id_from_study_id_trial_number(ledger._study_id, 0)
-    ledger._storage.set_trial_system_attr(trial_id, "fvsearch:trial", msgspec.to_builtins(completed(record)))
-    ledger.settle()
-    assert ledger._storage.get_trial(trial_id).state.name == "COMPLETE"
-    assert ledger.trials() == (completed(record),)
+    monkeypatch.setattr(ledger.storage, "set_trial_state_values", killed)
+    with pytest.raises(KeyboardInterrupt):
+        ledger.finish(completed(record))
+    assert (ledger.trials(), optuna_states(ledger)) == ((record,), ["RUNNING"])
+    assert "constraints" not in ledger.storage.get_all_trials(ledger.study_id)[0].system_attrs
+    monkeypatch.undo()
+    monkeypatch.setattr(tables, "insert_rows", killed)
+    with pytest.raises(KeyboardInterrupt):
+        ledger.start(started(2))
+    monkeypatch.undo()
+    assert (ledger.trials(), optuna_states(ledger)) == ((record,), ["RUNNING"])
+    assert ledger.start(started(2)).number == 1
 
 
-@pytest.mark.parametrize(("record_says", "before", "after"), [("paused", "RUNNING", "WAITING"), ("running", "WAITING", "RUNNING")])
-def test_a_pause_or_its_end_that_was_cut_short_is_settled(ledger: Ledger, record_says: State, before: str, after: str) -> None:
+def test_numbers_that_are_not_finite_are_kept(ledger: Ledger) -> None:
     record = ledger.start(started())
-    if before == "WAITING":
-        ledger.update(msgspec.structs.replace(record, state="paused"))
-    left = msgspec.structs.replace(record, state=record_says)
-    ledger._storage.set_trial_system_attr(
-        ledger._storage.get_all_trials(ledger._study_id)[0]._trial_id, "fvsearch:trial", msgspec.to_builtins(left)
+    diverged = msgspec.structs.replace(
+        record, state="failed", repeats=(Repeat(seed=1, epochs=({"loss": float("nan")}, {"loss": math.inf})),)
     )
-    assert ledger._storage.get_all_trials(ledger._study_id)[0].state.name == before
-    ledger.settle()
-    assert ledger._storage.get_all_trials(ledger._study_id)[0].state.name == after
-    assert ledger.trials() == (left,)
+    ledger.finish(diverged)
+    (found,) = ledger.trials()
+    assert math.isnan(found.repeats[0].epochs[0]["loss"]) and found.repeats[0].epochs[1] == {"loss": math.inf}
+
+
+def test_what_optuna_would_enter_row_by_row_is_entered_in_one_piece(ledger: Ledger) -> None:
+    """Params and attributes are written to Optuna's tables by us: they are to be as Optuna writes them."""
+    import optuna
+    from optuna.distributions import CategoricalDistribution
+
+    record = ledger.start(started(3))
+    told = {"layout": record.layout, "predicted num_params": 5e4, "predicted macs per image": 1e6}
+    told |= {"predicted memory (bytes)": 1e7, "predicted throughput (images/s)": 900.0}
+    template = optuna.trial.create_trial(
+        state=optuna.trial.TrialState.RUNNING,
+        params=record.params,
+        distributions={path: CategoricalDistribution(STUDY.space.domains()[path]) for path in record.params},
+        user_attrs=told,
+    )
+    ledger.storage.create_new_trial(ledger.study_id, template)
+    ours, theirs = ledger.storage.get_all_trials(ledger.study_id)
+    assert (ours.params, ours.distributions, ours.user_attrs) == (theirs.params, theirs.distributions, theirs.user_attrs)
+    assert ours.state == theirs.state
+
+
+def test_a_trial_that_was_ended_with_optunas_tools_is_still_ours_to_end(ledger: Ledger) -> None:
+    import optuna
+
+    record = ledger.start(started())
+    study = optuna.load_study(study_name="quickstart", storage=f"sqlite:///{ledger.folder}/ledger.db")
+    study.tell(0, state=optuna.trial.TrialState.FAIL)
+    assert ledger.finish(completed(record))
+    assert (ledger.trials(), optuna_states(ledger)) == ((completed(record),), ["FAIL"])
+
+
+def test_a_ledger_of_before_our_tables_is_brought_over(tmp_path: Path) -> None:
+    import optuna
+
+    before = completed(msgspec.structs.replace(started(), number=0))
+    storage = optuna.storages.RDBStorage(f"sqlite:///{tmp_path}/ledger.db")
+    directions = [optuna.study.StudyDirection[o.direction.upper()] for o in STUDY.objectives]
+    study_id = storage.create_new_study(directions, STUDY.name)
+    starts = [{"command": "fvsearch run", "started": "2026-01-01", "backend": "jax", "workers": 2, "version": "0.1.0"}]
+    storage.set_study_system_attr(study_id, "fvsearch:invocations", starts)
+    template = optuna.trial.create_trial(values=[0.9, 1.1e7], system_attrs={"fvsearch:trial": msgspec.to_builtins(before)})
+    storage.create_new_trial(study_id, template)
+    (tmp_path / "study.toml").write_text(to_toml(STUDY))
+    ledger = Ledger.open(tmp_path)
+    assert ledger.trials() == (before,)
+    assert [invocation.command for invocation in ledger.invocations()] == ["fvsearch run"]
+    assert ledger.start(started(2)).number == 1
+    assert len(Ledger.open(tmp_path).trials()) == 2, "once"
+
+
+def optuna_states(ledger: Ledger) -> list[str]:
+    return [trial.state.name for trial in ledger.storage.get_all_trials(ledger.study_id)]
 
 
 def test_optuna_reads_the_study(ledger: Ledger) -> None:
@@ -115,10 +175,10 @@ def test_a_paused_trial_waits_and_goes_on(ledger: Ledger) -> None:
     record = ledger.start(started())
     paused = msgspec.structs.replace(completed(record), state="paused", target=1)
     ledger.update(paused)
-    assert ledger._storage.get_all_trials(ledger._study_id)[0].state.name == "WAITING"
+    assert optuna_states(ledger) == ["WAITING"]
     assert ledger.trials() == (paused,)
     ledger.update(msgspec.structs.replace(paused, state="running"))
-    assert ledger._storage.get_all_trials(ledger._study_id)[0].state.name == "RUNNING"
+    assert optuna_states(ledger) == ["RUNNING"]
 
 
 def test_outcomes_are_what_engines_are_told(ledger: Ledger) -> None:
@@ -135,10 +195,14 @@ def test_study_wide_entries_are_kept(ledger: Ledger) -> None:
     assert ledger.invocations() == ()
     anchor = Anchor(throughput=9.0, memory=1e7, memory_source="compiled step", device="cpu", seconds=3.0)
     quiet = QuietPass(throughput={0: Interval(median=2.0, low=1.0, high=3.0)}, seconds=1.0)
-    invocations = (Invocation(command="fvsearch run quickstart", started="now", backend="jax", workers=2, version="0"),)
+    invocations = tuple(
+        Invocation(command=f"fvsearch run {n}", started=f"{n}", backend="jax", workers=2, version="0", key=f"{9 - n}") for n in range(3)
+    )
     ledger.set_anchor(anchor)
     ledger.set_quiet_pass(quiet)
-    ledger.set_invocations(invocations)
+    for invocation in reversed(invocations):
+        ledger.set_invocation(msgspec.structs.replace(invocation, workers=1))
+        ledger.set_invocation(invocation)
     reopened = Ledger.open(ledger.folder)
     assert (reopened.anchor(), reopened.quiet_pass(), reopened.invocations()) == (anchor, quiet, invocations)
 

@@ -11,8 +11,8 @@ from fvsearch.study import Objective
 
 
 def noted(ledger: Ledger, number: int | None = None) -> str:
-    place = "" if number is None else f"{ledger._storage.get_trial_id_from_study_id_trial_number(ledger._study_id, number)}:"
-    return ledger._storage.get_study_system_attrs(ledger._study_id).get(f"dashboard:{place}note_str:0", "")
+    place = "" if number is None else f"{ledger.storage.get_trial_id_from_study_id_trial_number(ledger.study_id, number)}:"
+    return ledger.storage.get_study_system_attrs(ledger.study_id).get(f"dashboard:{place}note_str:0", "")
 
 
 def test_a_trial_that_left_the_front_says_why(tmp_path: Path) -> None:
@@ -50,8 +50,8 @@ def test_a_note_is_renewed_but_never_put_over_a_users(tmp_path: Path) -> None:
     ledger = fill(empty(tmp_path), TRIALS, quiet={0: QUIET[0], 3: QUIET[3]})
     note_measured(ledger, ledger.trials())
     first = noted(ledger)
-    fill_key = f"dashboard:{ledger._storage.get_trial_id_from_study_id_trial_number(ledger._study_id, 3)}:note_str:0"
-    ledger._storage.set_study_system_attr(ledger._study_id, fill_key, "the one we shipped")
+    fill_key = f"dashboard:{ledger.storage.get_trial_id_from_study_id_trial_number(ledger.study_id, 3)}:note_str:0"
+    ledger.storage.set_study_system_attr(ledger.study_id, fill_key, "the one we shipped")
     ledger.set_quiet_pass(msgspec.structs.replace(ledger.quiet_pass(), throughput=fill(empty(tmp_path)).quiet_pass().throughput))
     note_measured(ledger, ledger.trials())
     assert noted(ledger) != first

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fvsearch.errors import ConfigError
-from fvsearch.pareto import dominates, front, hypervolume, knee, minimise
+from fvsearch.pareto import GrowingFront, dominates, front, hypervolume, knee, minimise
 
 INF = math.inf
 
@@ -313,3 +313,31 @@ def test_minimise_negates_what_is_to_be_maximised():
     assert minimise((0.9, 2e9), ("maximize", "minimize")) == (-0.9, 2e9)
     with pytest.raises(ConfigError, match="1 values and 2 directions"):
         minimise((0.9,), ("maximize", "minimize"))
+
+
+# a front that grows
+
+
+@given(clouds((1, 2, 3), small, most=14))
+def test_a_front_that_grows_holds_the_front_and_its_volume(points):
+    reference = (4.0,) * len(points[0])
+    growing = GrowingFront(reference)
+    for count, point in enumerate(points, start=1):
+        growing.add(point)
+        assert sorted(growing.points) == sorted(tuple(points[index]) for index in front(points[:count]))
+        assert growing.volume == pytest.approx(hypervolume(points[:count], reference))
+
+
+def test_a_front_without_a_reference_has_no_volume():
+    growing = GrowingFront()
+    assert [growing.add(point) for point in ((1, 2), (2, 1), (2, 2), (0, 0))] == [True, True, False, True]
+    assert (growing.points, growing.volume) == ([(0, 0)], 0.0)
+
+
+def test_a_point_that_is_none_does_not_enter():
+    growing = GrowingFront((1.0, 1.0))
+    growing.add((0.5, 0.5))
+    with pytest.raises(ConfigError):
+        growing.add((math.nan, 0.0))
+    with pytest.raises(ConfigError):
+        growing.add((0.0,))

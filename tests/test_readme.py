@@ -39,14 +39,15 @@ def test_the_study_is_one_that_can_be_loaded(tmp_path: Path) -> None:
 
 def test_what_may_be_added_to_the_study_can_be_loaded_with_it(tmp_path: Path) -> None:
     found = fragments()
-    assert [text.splitlines()[0] for text in found] == ["[space.rules]", "[early_stopping]", "[engine]"]
+    assert [text.splitlines()[0] for text in found] == ["[space.rules]", "[early_stopping]", "[engine]", "[resources]"]
     assert "[confirm]" in found[1]
     path = tmp_path / "study.toml"
     path.write_text("\n\n".join([block("toml"), *found[:2]]), encoding="utf-8")
     study = load_study(str(path))
     assert study.space and study.space.rules and study.early_stopping and study.confirm
-    path.write_text("\n\n".join([block("toml"), found[2]]), encoding="utf-8")
-    assert load_study(str(path)).engine.name == "keras_tuner"
+    path.write_text("\n\n".join([block("toml"), *found[2:]]), encoding="utf-8")
+    study = load_study(str(path))
+    assert (study.engine.name, study.resources) == ("keras_tuner", {"GPU": 1, "CPU": 8})
 
 
 def test_the_recipe_is_one_that_ships_with_changes(tmp_path: Path) -> None:

@@ -1,11 +1,15 @@
 """Who goes on at a rung."""
 
+import random
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+import msgspec
 import pytest
 
-from fvsearch.ledger import Repeat, TrialRecord
-from fvsearch.rungs import Reached, gap, judge, reached_rung
+from fvsearch.ledger import Repeat, RungDecision, TrialRecord
+from fvsearch.rungs import Reached, Rung, reached_rung
+from fvsearch.rungs import judge as judge_there
 from fvsearch.study import EarlyStopping, Objective, Study
 from fvsearch.testing import tiny_arch, tiny_study
 
@@ -25,6 +29,13 @@ def trial(number: int, top1: float, memory: float, *, epochs: int = 1, **changes
         repeats=(Repeat(seed=number, epochs=curve),),
         **changes,
     )
+
+
+def judge(study: Study, rule: EarlyStopping, record: TrialRecord, others: Iterable[TrialRecord]) -> RungDecision:
+    rung = Rung(study, record.epochs_done)
+    for other in others:
+        rung.add(other)
+    return judge_there(study, rule, record, rung)
 
 
 def goes_on(record: TrialRecord, *others: TrialRecord, rule: EarlyStopping = RULE, study: Study = STUDY) -> bool:
@@ -75,11 +86,26 @@ def test_a_loss_is_turned_and_without_costs_all_compare_with_all() -> None:
     assert (decision.value, decision.gap) == (0.5, pytest.approx(0.4))
 
 
-def test_gaps_are_by_every_cost() -> None:
-    reached = [Reached(number=1, value=-0.9, costs=(1.0, 9.0)), Reached(number=2, value=-0.6, costs=(2.0, 2.0))]
-    assert gap(Reached(number=3, value=-0.5, costs=(2.0, 3.0)), reached) == pytest.approx(0.1)
-    assert gap(Reached(number=3, value=-0.5, costs=(2.0, 9.0)), reached) == pytest.approx(0.4)
-    assert gap(Reached(number=3, value=-0.5, costs=(0.5, 9.0)), reached) == 0.0
+def gap(one: Reached, reached: Sequence[Reached]) -> float:
+    """As it is defined."""
+    cheaper = (other for other in reached if all(a <= b for a, b in zip(other.costs, one.costs, strict=True)))
+    return max((one.value - other.value for other in cheaper), default=0.0)
+
+
+@pytest.mark.parametrize("costs", [(), ("memory",), ("memory", "throughput")])
+def test_gaps_are_by_every_cost_in_whatever_order_trials_come(costs: tuple[str, ...]) -> None:
+    study = tiny_study(objectives=tuple(Objective(name=name, direction="minimize") for name in ("loss", *costs)))
+    rng = random.Random(2)
+    rung, trials = Rung(study, 1), []
+    for number in range(60):
+        one = trial(number, rng.choice((0.5, rng.random())), rng.choice((1.0, 2.0, 3.0, rng.random())))
+        trials.append(msgspec.structs.replace(one, predicted={"memory": 1.0, "throughput": rng.choice((1.0, 2.0, 3.0))}))
+        rung.add(trials[-1])
+        rung.add(trials[0])
+        reached = reached_rung(study, 1, trials)
+        gaps = [gap(one, reached) for one in reached]
+        assert [rung.gap(one.number) for one in reached] == pytest.approx(gaps)
+        assert (len(rung), rung.nearer(number)) == (len(reached), sum(other < gaps[-1] for other in gaps))
 
 
 @pytest.mark.parametrize(

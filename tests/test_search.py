@@ -140,6 +140,23 @@ def test_the_baseline_is_trained_also_where_it_is_over_budget(run: Callable[...,
     assert baseline.constraints == pytest.approx({"memory": 1.0})
 
 
+def test_energy_is_kept_where_it_is_told(run: Callable[..., Ledger]) -> None:
+    def told(segment: Segment) -> SegmentResult:
+        joules = {} if segment.arch == STUDY.baseline else {"gpu": 40.0, "cpu": 2.0}
+        return msgspec.structs.replace(train(segment), joules=joules)
+
+    ledger = run(ScriptedPool(run_segment=told))
+    assert [trial.joules for trial in ledger.trials()[:2]] == [{}, {"cpu": 2.0, "gpu": 40.0}]
+    bill = summarise(ledger).bill
+    assert (bill.joules, bill.silent) == ({"cpu": 22.0, "gpu": 440.0}, 1)
+    assert words.energy(bill) == "462 J: gpu 440 J, cpu 22.0 J; 1 trial took energy that nothing told"
+
+
+def test_another_place_to_run_is_no_other_study(run: Callable[..., Ledger]) -> None:
+    run(ScriptedPool(), STUDY.with_settings(trials=3))
+    assert len(run(ScriptedPool(), STUDY.with_settings(trials=4, resources={"GPU": 1.0})).trials()) == 4
+
+
 def test_a_failed_training_is_recorded_with_its_reason_and_the_study_goes_on(run: Callable[..., Ledger]) -> None:
     def odd(segment: Segment) -> SegmentResult:
         number = int(Path(segment.folder).parent.name)

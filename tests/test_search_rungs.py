@@ -8,7 +8,8 @@ import pytest
 from test_search import SETTINGS, STUDY, ScriptedPool, train
 
 from fvsearch import search, workers
-from fvsearch.engines import Completed, Costs, Done, Outcome, Stopped, Suggestion, Wait
+from fvsearch.engines import Completed, Done, Outcome, Stopped, Suggestion, Wait
+from fvsearch.feasibility import Predictor
 from fvsearch.ledger import Ledger
 from fvsearch.search import run_study
 from fvsearch.space import Param, Params
@@ -142,7 +143,7 @@ def engines(monkeypatch: pytest.MonkeyPatch) -> list[Halving]:
     made: list[Halving] = []
     stage: dict[str, Any] = {f"stages.{index}.{name}": value for index in (0, 1) for name, value in (("width", 16), ("mlp_dim", 32))}
 
-    def make(study: Study, costs: Costs) -> Halving:
+    def make(study: Study, predictor: Predictor) -> Halving:
         defaults = {path: choices[0] for path, choices in study.space.domains().items()}
         made.append(Halving([defaults | stage | {"stages.0.depth": d, "stages.1.depth": e} for d in (1, 2) for e in (1, 2)]))
         return made[-1]

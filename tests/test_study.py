@@ -48,6 +48,8 @@ def changed(**changes: Any) -> Study:
         ({"engine__population": 1}, "`population` must be at least 2"),
         ({"engine__oracle": "bayesian"}, "`oracle` is for the engine \"keras_tuner\", but got oracle='bayesian', name='optuna'"),
         ({"engine__scalar": "top1"}, '`scalar` is for the engine "keras_tuner"'),
+        ({"resources": {"GPU": 2}}, "a worker trains on one GPU, or on a share of one, but got GPU=2 at resources; --workers says"),
+        ({"resources": {"CPU": -1}}, "resources must be at least 0, but got CPU=-1 at resources"),
         ({"engine__name": "listed"}, '`archs` belongs to the engines "listed"'),
     ],
 )

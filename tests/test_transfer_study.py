@@ -59,8 +59,8 @@ def test_colours_are_altered_of_images_that_have_them() -> None:
     ("changes", "law"),
     [
         ({"archs": {}}, "`archs` must name at least one arch"),
-        ({"archs": {"a/b": STUDY.archs["ViT"]}, "published": ()}, "a name must be letters, digits"),
-        ({"name": "../up"}, "a name must be letters, digits"),
+        ({"archs": {"a/b": STUDY.archs["ViT"]}, "published": ()}, "`name` must be letters, digits"),
+        ({"name": "../up"}, "`name` must be letters, digits"),
         ({"seeds": 0}, "`seeds` must be at least 1"),
         (
             {"finetuning": Training(data=msgspec.structs.replace(DATA, image_size=11), recipe=STUDY.finetuning.recipe)},

@@ -1,17 +1,24 @@
 """How far running trials are, and how long the rest takes."""
 
+import random
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 from ledgers import EPOCHS, STUDY, TRIALS, record, write_metrics
 
 from fvsearch.ledger import Repeat
-from fvsearch.underway import Spent, Underway, seconds_left, time_left, underway
+from fvsearch.underway import Spendings, Spent, Underway, _last_end, time_left, underway
+from fvsearch.underway import seconds_left as left_of
 
 RUNNING = msgspec.structs.replace(record(TRIALS[11], 11), number=11)
 WHOLE = Spent(seconds=100.0, epochs=10)
 STOPPED = Spent(seconds=20.0, epochs=2)
+
+
+def seconds_left(ended: list[Spent], *arguments: Any, **others: Any) -> float | None:
+    return left_of(Spendings(ended), *arguments, **others)
 
 
 def at(epochs: int, seconds: float = 0.0) -> Underway:
@@ -116,3 +123,22 @@ def test_of_a_study_the_baseline_and_imported_trials_are_no_sample(tmp_path: Pat
     assert time_left(study, tmp_path, [slow, *known], workers=1) == 2 * 10.0
     imported = msgspec.structs.replace(known[0], imported="runs/other #3", repeats=slow.repeats)
     assert time_left(study, tmp_path, [slow, imported, *known[1:]], workers=1) == 3 * 10.0
+
+
+def test_many_trials_to_start_are_reckoned_as_if_one_by_one() -> None:
+    def one_by_one(free: list[float], each: float, count: int, until: float | None) -> float:
+        last = 0.0
+        for _ in range(count):
+            begins = min(free)
+            if until is not None and begins >= until:
+                break
+            free.remove(begins)
+            free.append(begins + each)
+            last = max(last, begins + each)
+        return last
+
+    rng = random.Random(3)
+    for _ in range(300):
+        free = [rng.choice((0.0, rng.uniform(0, 50))) for _ in range(rng.randint(1, 7))]
+        each, count, until = rng.uniform(0.5, 9), rng.randint(0, 90), rng.choice((None, rng.uniform(0, 200)))
+        assert _last_end(list(free), each, count, until) == pytest.approx(one_by_one(list(free), each, count, until))

@@ -10,6 +10,7 @@ import pytest
 from ledgers import TRIALS, record
 
 from fvsearch import watching
+from fvsearch.processes import born
 from fvsearch.watching import LIVE_FILE, Countdown, Live, Progress, is_alive, kept, read_live
 
 SEARCHING = Progress(activity="searching", done=3, total=9, refused=4, stopped=1, on_front=2, hypervolume=0.25, seconds_left=60.0)
@@ -26,13 +27,13 @@ def told(tmp_path: Path) -> Live:
 def test_the_watcher_is_told_everything_and_the_file_holds_the_latest(tmp_path: Path) -> None:
     heard: list[Progress] = []
     keeper = kept(tmp_path, heard.append)
-    ended = msgspec.structs.replace(SEARCHING, done=4, refused=7, ended=record(TRIALS[1], 1))
+    ended = msgspec.structs.replace(SEARCHING, activity="measuring", done=4, refused=7, ended=record(TRIALS[1], 1))
     for progress in (SEARCHING, ended):
         keeper(progress)
     assert heard == [SEARCHING, ended]
     live = read_live(tmp_path)
     assert live is not None
-    assert (live.activity, live.total, live.refused, live.hypervolume) == ("searching", 9, 7, 0.25)
+    assert (live.activity, live.total, live.refused, live.hypervolume) == ("measuring", 9, 7, 0.25)
     assert 59 < live.seconds_left <= 60
 
 
@@ -62,14 +63,27 @@ def test_a_file_that_does_not_read_tells_nothing(content: bytes, tmp_path: Path)
 def test_a_search_is_alive_while_its_process_is(told: Live) -> None:
     assert told.process == os.getpid()
     assert is_alive(told)
-    assert is_alive(msgspec.structs.replace(told, born=told.born - 1)), "the clock was set meanwhile"
+    assert is_alive(msgspec.structs.replace(told, born=told.born - 1)), "rounded otherwise"
     assert not is_alive(msgspec.structs.replace(told, born=told.born - 5)), "another process has its number now"
     assert not is_alive(msgspec.structs.replace(told, activity="done")), "it came to its end"
 
 
+def test_a_search_lives_on_when_the_clock_is_set(told: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    import psutil
+
+    began, booted = psutil.Process.create_time, psutil.boot_time()
+    for hours in (-5, 5):
+        # What the system reckons by the clock, and what psutil makes of it.
+        monkeypatch.setattr(psutil, "boot_time", lambda hours=hours: booted + 3600 * hours)
+        monkeypatch.setattr(psutil.Process, "create_time", lambda self, hours=hours: began(self) + 3600 * hours)
+        assert is_alive(told)
+    ahead = msgspec.structs.replace(told, at="2126-01-02T03:00:00+00:00")
+    assert watching.seconds_since(ahead.at) == 0.0
+
+
 def test_a_search_that_was_killed_is_not_alive(told: Live) -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
-        theirs = msgspec.structs.replace(told, process=child.pid, born=watching._born(child.pid))
+        theirs = msgspec.structs.replace(told, process=child.pid, born=born(child.pid))
         assert is_alive(theirs)
         child.kill()
         child.wait()

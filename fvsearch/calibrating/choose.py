@@ -16,6 +16,11 @@ NOT_ASKED = Predictions(note="not calibrated, as --calibration none says: the fo
 
 ANOTHER = Predictions(note="not calibrated, for the calibration is of another backend: the formula, scaled by the baseline's measurement")
 
+ELSEWHERE = Predictions(
+    note="not calibrated, for what is kept here is of this machine's processor, and trials run on others: the formula, scaled by the "
+    "baseline's measurement; --calibration FILE says otherwise"
+)
+
 BEFORE = Predictions(note="not calibrated: the formula, scaled by the baseline's measurement")
 """What a search that began before there were calibrations rests on."""
 
@@ -35,7 +40,7 @@ def check_wanted(wanted: str | None, study: Study, backend: str) -> None:
         require_fitting(load_calibration(Path(wanted)), wanted, study, backend)
 
 
-def settle_predictions(ledger: Ledger, wanted: str | None, backend: str, anchor: Anchor) -> Predictions:
+def settle_predictions(ledger: Ledger, wanted: str | None, backend: str, anchor: Anchor, *, here: bool = True) -> Predictions:
     """What the ledger's study is predicted by: as it was decided, else as it is now, and then kept.
 
     Args:
@@ -43,6 +48,7 @@ def settle_predictions(ledger: Ledger, wanted: str | None, backend: str, anchor:
         wanted: As `check_wanted`.
         backend: That the study runs on.
         anchor: The baseline's measurement.
+        here: Whether trials run on this machine.
 
     Raises:
         ConfigError: The calibration asked for does not fit, or the search stands and rests on another.
@@ -52,7 +58,9 @@ def settle_predictions(ledger: Ledger, wanted: str | None, backend: str, anchor:
         kept = BEFORE
         ledger.set_predictions(kept)
     if kept is None:
-        kept = _choose(ledger.study, wanted, backend, anchor)
+        # A GPU says what it is, wherever it is.
+        elsewhere = wanted is None and not here and anchor.device == "cpu"
+        kept = ELSEWHERE if elsewhere else _choose(ledger.study, wanted, backend, anchor)
         ledger.set_predictions(kept)
     elif kept.calibration is not None and kept.calibration.conditions.backend != backend:
         # Only a search that is forced to another backend comes here.

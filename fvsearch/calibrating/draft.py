@@ -47,7 +47,7 @@ class Draft:
         self.entries, self.readings = {}, Counter()
         # What follows the last line's end was cut off by a kill, or is being written.
         for line in self.path.read_bytes().split(b"\n")[1:-1]:
-            with contextlib.suppress(msgspec.DecodeError):  # Cut off by a kill, and gone on after.
+            with contextlib.suppress(ValueError):  # Cut off by a kill, and gone on after.
                 self._take(msgspec.json.decode(line, type=Sampled | Skipped))
 
     def _take(self, entry: Sampled | Skipped) -> None:

@@ -64,7 +64,7 @@ def load_calibration(path: Path) -> Calibration:
         raise ConfigError(
             f"cannot read the calibration {path}: {error.strerror}; `fvsearch calibrate STUDY --out FILE` makes one"
         ) from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(
             f"{path} holds no calibration of this version of fvsearch ({error}); `fvsearch calibrate STUDY` makes one"
         ) from None

@@ -6,19 +6,34 @@ A module holds the commands of one thing: archs, this device, studies, runs, wei
 import os
 import signal
 import sys
+from types import FrameType
 
 import click
 
 from fvsearch.cli import archs, devices, runs, studies, weights
 from fvsearch.cli.common import INTERRUPTED
 from fvsearch.errors import FvsearchError
+from fvsearch.files import no_room
+
+
+class Terminated(KeyboardInterrupt):
+    """A signal that ends a program came; it is as good as a Ctrl-C: stop the workers, keep what is there.
+
+    Attributes:
+        number: Of the signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
 
 
 def main() -> None:
     """Run the command line; an error is one sentence, a traceback comes only with --debug."""
     debug = "--debug" in sys.argv
-    # A scheduler's SIGTERM is as good as a Ctrl-C: stop the workers, keep what is there.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGHUP):  # a scheduler's, and a terminal's that closes
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup's choice stands
+            signal.signal(number, _terminate)
     try:
         sys.exit(cli(standalone_mode=False) or 0)
     except click.ClickException as error:
@@ -29,9 +44,11 @@ def main() -> None:
             raise
         click.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)
-    except (KeyboardInterrupt, click.exceptions.Abort):
+    except (KeyboardInterrupt, click.exceptions.Abort) as error:
         click.echo("stopped; the same command goes on from here", err=True)
-        sys.exit(INTERRUPTED)
+        # click makes an Abort of it.
+        cause = error.__cause__ if isinstance(error, click.exceptions.Abort) else error
+        sys.exit(128 + cause.number if isinstance(cause, Terminated) else INTERRUPTED)
     except BrokenPipeError:
         # The reader of our output has left; there is no one to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -39,8 +56,12 @@ def main() -> None:
     except Exception as error:
         if debug:
             raise
-        click.echo(f"error: {type(error).__name__}: {error}; --debug shows where", err=True)
+        click.echo(f"error: {no_room(error) or f'{type(error).__name__}: {error}; --debug shows where'}", err=True)
         sys.exit(1)
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise Terminated(number)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
@@ -14,12 +14,43 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it: 128 + SIGINT."""
 
+Where = Literal["local", "ray", "inline"]
+"""Of `--pool`."""
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 def backend_option(command: F) -> F:
     """`--backend`, which wins over KERAS_BACKEND."""
     return click.option("--backend", metavar="NAME", help="jax, tensorflow or torch; else KERAS_BACKEND, else the one installed.")(command)
+
+
+_OF_A_POOL = (
+    click.option(
+        "--workers",
+        type=click.IntRange(1),
+        help="Trainings at a time. [default: one for every GPU, else for every core, two at most; on a Ray cluster as many as fit]",
+    ),
+    click.option(
+        "--pool",
+        type=click.Choice(["local", "ray", "inline"]),
+        default="local",
+        show_default=True,
+        help="local: processes on this machine; ray: on a Ray cluster's; inline: in this process, to debug.",
+    ),
+    click.option(
+        "--ray-address",
+        metavar="HOST:PORT",
+        help="Of the cluster's head. [default: RAY_ADDRESS, else the cluster on this machine, else a new one]",
+    ),
+)
+
+
+def pool_options(command: F) -> F:
+    """`--workers`, `--pool` and `--ray-address`, which `make_run_settings` takes."""
+    for option in reversed(_OF_A_POOL):
+        command = option(command)
+    return command
 
 
 def distribution_options(command: F) -> F:
@@ -83,17 +114,79 @@ def set_backend(wanted: str | None) -> str:
     return os.environ["KERAS_BACKEND"]
 
 
-def make_run_settings(backend: str | None, workers: int | None, pool: str, **others: Any) -> "RunSettings":
-    """How a study's trainings are run, by the options of its command; the backend is chosen, and Keras told."""
+def make_run_settings(
+    backend: str | None,
+    workers: int | None,
+    pool: Where,
+    ray_address: str | None,
+    resources: Mapping[str, float],
+    **others: Any,
+) -> "RunSettings":
+    """How a study's trainings are run, by the options of its command; the backend is chosen, and Keras told.
+
+    Args:
+        resources: That the study gives each worker of a Ray cluster.
+    """
     from fvsearch.workers import RunSettings
 
+    if ray_address is not None and pool != "ray":
+        raise click.UsageError(f"--ray-address is for --pool ray, but got it with --pool {pool}.")
     return RunSettings(
         backend=set_backend(backend),
-        workers=workers or min(2, os.cpu_count() or 1),
-        pool="inline" if pool == "inline" else "local",
-        command=" ".join(["fvsearch", *sys.argv[1:]]),
+        workers=workers or _num_workers(pool, ray_address, resources),
+        pool=pool,
+        ray_address=ray_address,
+        command=" ".join(["fvsearch", *(_without_password(argument) for argument in sys.argv[1:])]),
         **others,
     )
+
+
+def _num_workers(pool: str, ray_address: str | None, resources: Mapping[str, float]) -> int:
+    """As many as there is room for."""
+    if pool == "ray":
+        from fvsearch.pools import count_places
+
+        return count_places(resources, ray_address)
+    if pool == "inline":
+        return 1
+    from fvsearch.training.gpus import visible_gpus
+
+    return len(visible_gpus()) or min(2, os.cpu_count() or 1)
+
+
+def shared_settings(storage: str | None, heartbeat: str | None, lease: str | None) -> dict[str, Any]:
+    """What the options about a shared ledger say, as RunSettings' fields.
+
+    Raises:
+        ConfigError: They are no URL, no durations, or a lease that is too short for its heartbeat.
+    """
+    from fvsearch.ledger.address import VARIABLE, Address
+    from fvsearch.ledger.crew import HEARTBEAT, LEASE, Lease
+    from fvsearch.units import parse_duration
+
+    terms = Lease(heartbeat=parse_duration(heartbeat) if heartbeat else HEARTBEAT, length=parse_duration(lease) if lease else LEASE)
+    if not storage:
+        return {"lease": terms}
+    address = Address(storage)
+    # The folder keeps no password, and what this process does later opens the folder.
+    os.environ[VARIABLE] = storage
+    if address.has_password and any(storage in argument for argument in sys.argv):
+        click.echo(f"note: others on this machine see a password on a command line; {VARIABLE}, PGPASSWORD or ~/.pgpass hide it", err=True)
+    return {"storage": address, "lease": terms}
+
+
+def _without_password(argument: str) -> str:
+    """An argument of the command line, as it may be kept."""
+    if "://" not in argument:
+        return argument
+    from fvsearch.errors import ConfigError
+    from fvsearch.ledger import Address
+
+    option, _, url = argument.rpartition("=") if argument.startswith("--storage=") else ("", "", argument)
+    try:
+        return f"{option}={Address(url).shown}" if option else Address(url).shown
+    except ConfigError:
+        return argument
 
 
 def print_renderable(renderable: Any) -> None:

@@ -183,6 +183,10 @@ def _train(
         click.echo(f"test:       top-1 {score.top1:.2%}, top-5 {score.top5:.2%}, loss {score.loss:.4f} {images}")
     if summary.input_pace is not None:
         click.echo(f"images:     {summary.input_pace.describe()}")
+    if summary.joules:
+        from fvsearch.units import show_joules
+
+        click.echo(f"energy:     {', '.join(f'{name} {show_joules(joules)}' for name, joules in summary.joules.items())}, of this start")
     for note in summary.notes:
         click.echo(f"note:       {note}")
     click.echo(f"curves:     {folder / 'curves.png'}")

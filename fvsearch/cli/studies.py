@@ -2,11 +2,24 @@
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from fvsearch.cli import transfers
-from fvsearch.cli.common import backend_option, echo_json, make_run_settings, print_renderable, set_backend
+from fvsearch.cli.common import (
+    Where,
+    backend_option,
+    echo_json,
+    make_run_settings,
+    pool_options,
+    print_renderable,
+    set_backend,
+    shared_settings,
+)
+
+if TYPE_CHECKING:
+    from fvsearch.ledger import Ledger
 
 
 @click.command()
@@ -14,10 +27,8 @@ from fvsearch.cli.common import backend_option, echo_json, make_run_settings, pr
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of the study. [default: runs/NAME]")
 @click.option("--trials", type=click.IntRange(1), help="Distinct archs to evaluate, baseline counted in.")
 @click.option("--time-budget", metavar="T", help="Start no trial after this long: 90s, 20m, 8h.")
-@click.option("--workers", type=click.IntRange(1), default=None, help="Trainings at a time. [default: one for every core, two at most]")
-@click.option(
-    "--pool", type=click.Choice(["local", "inline"]), default="local", show_default=True, help="inline: in this process, to debug."
-)
+@click.option("--trial-timeout", metavar="T", help="Give up a trial that trains for longer than this, or hangs: 90s, 20m, 8h.")
+@pool_options
 @backend_option
 @click.option("--set", "settings", metavar="KEY=VALUE", multiple=True, help="Change the study: recipe.epochs=5, budget.memory=0.5x.")
 @click.option(
@@ -29,19 +40,33 @@ from fvsearch.cli.common import backend_option, echo_json, make_run_settings, pr
     "--tensorboard", is_flag=True, help="Write each trial's epochs for TensorBoard, as they end: tensorboard --logdir DIR/tensorboard"
 )
 @click.option("--force-backend", is_flag=True, help="Go on under another backend than the study's trials ran on.")
+@click.option(
+    "--storage",
+    metavar="URL",
+    envvar="FVSEARCH_STORAGE",
+    show_envvar=True,
+    help="Share the study with other coordinators, in this database: postgresql://USER@HOST/NAME.",
+)
+@click.option("--heartbeat", metavar="T", help="With --storage: how often to say that this coordinator lives.  [default: 10s]")
+@click.option("--lease", metavar="T", help="With --storage: silence after which others take its trials over.  [default: 60s]")
 @click.option("--dry-run", is_flag=True, help="Say the size of the space, the feasible share and the work ahead; train nothing.")
 def run(
     study: str,
     out: Path | None,
     trials: int | None,
     time_budget: str | None,
+    trial_timeout: str | None,
     workers: int | None,
-    pool: str,
+    pool: Where,
+    ray_address: str | None,
     backend: str | None,
     settings: tuple[str, ...],
     calibration: str | None,
     tensorboard: bool,
     force_backend: bool,
+    storage: str | None,
+    heartbeat: str | None,
+    lease: str | None,
     dry_run: bool,
 ) -> None:
     """Search. STUDY is a name of `fvsearch list studies` or a TOML file; on a folder that stands, the search goes on.
@@ -56,13 +81,16 @@ def run(
         if dry_run:
             transfers.dry_run(study, settings)
         else:
-            transfers.run(study, out, workers, pool, backend, settings)
+            transfers.run(study, out, workers, pool, ray_address, backend, settings)
         return
 
     defined = load_study(study, settings)
     if trials is not None:
         defined = defined.with_settings(trials=trials)
-    seconds = parse_duration(time_budget) if time_budget else None
+    limits = {
+        "time_budget": parse_duration(time_budget) if time_budget else None,
+        "trial_timeout": parse_duration(trial_timeout) if trial_timeout else None,
+    }
     if dry_run:
         from fvsearch.report.dry_run import dry_run_table
 
@@ -76,7 +104,17 @@ def run(
     from fvsearch.search import run_study
     from fvsearch.watching import Watcher, together
 
-    run_settings = make_run_settings(backend, workers, pool, time_budget=seconds, calibration=calibration, force_backend=force_backend)
+    run_settings = make_run_settings(
+        backend,
+        workers,
+        pool,
+        ray_address,
+        defined.resources,
+        **limits,
+        calibration=calibration,
+        force_backend=force_backend,
+        **shared_settings(storage, heartbeat, lease),
+    )
     folder = out or Path("runs") / defined.name
     others: list[Watcher] = []
     if tensorboard:
@@ -88,7 +126,7 @@ def run(
     from fvsearch.report.page import write_report
 
     page = write_report(ledger)
-    _print_front(folder)
+    _print_front(ledger)
     click.echo(f"report: {page}\nnext:   fvsearch export {folder} --pick knee -o run.toml && fvsearch train run.toml")
 
 
@@ -97,12 +135,9 @@ def run(
 @click.option(
     "--seeds", type=click.IntRange(1), help="Fresh trainings of each in all; those that stand count. [default: the study's, else 3]"
 )
-@click.option("--workers", type=click.IntRange(1), default=None, help="Trainings at a time. [default: one for every core, two at most]")
-@click.option(
-    "--pool", type=click.Choice(["local", "inline"]), default="local", show_default=True, help="inline: in this process, to debug."
-)
+@pool_options
 @click.option("--backend", metavar="NAME", help="That of the search; no other can confirm its numbers.")
-def confirm(folder: Path, seeds: int | None, workers: int | None, pool: str, backend: str | None) -> None:
+def confirm(folder: Path, seeds: int | None, workers: int | None, pool: Where, ray_address: str | None, backend: str | None) -> None:
     """Train the front of the study in DIR, its baseline and what its [confirm] names again, with fresh seeds: intervals, ties, luck."""
     from fvsearch.confirming import confirm_study
     from fvsearch.ledger import Ledger
@@ -112,11 +147,11 @@ def confirm(folder: Path, seeds: int | None, workers: int | None, pool: str, bac
     ledger = Ledger.open(folder)
     searched = [invocation.backend for invocation in ledger.invocations()]
     chosen = backend or os.environ.get("KERAS_BACKEND") or (searched[-1] if searched else None)
-    settings = make_run_settings(chosen, workers, pool)
+    settings = make_run_settings(chosen, workers, pool, ray_address, ledger.study.resources)
     with watch_confirming(ledger.study) as watcher:
         confirm_study(folder, settings, seeds, watcher)
-    page = write_report(Ledger.open(folder))
-    _print_front(folder)
+    page = write_report(ledger)
+    _print_front(ledger)
     click.echo(f"report: {page}")
 
 
@@ -156,7 +191,7 @@ def front(folder: Path, as_json: bool, as_csv: bool) -> None:
     elif as_csv:
         click.echo(tables.front_csv(Ledger.open(folder)), nl=False)
     else:
-        _print_front(folder)
+        _print_front(Ledger.open(folder))
 
 
 @click.command()
@@ -214,8 +249,7 @@ def export(folder: Path, trial: int | None, pick: str | None, output: Path, epoc
     click.echo(f"{output}: train it with `fvsearch train {output}`")
 
 
-def _print_front(folder: Path) -> None:
-    from fvsearch.ledger import Ledger
+def _print_front(ledger: "Ledger") -> None:
     from fvsearch.report import tables
 
-    print_renderable(tables.front_table(Ledger.open(folder)))
+    print_renderable(tables.front_table(ledger))

@@ -6,20 +6,28 @@ from typing import Any
 
 import click
 
-from fvsearch.cli.common import make_run_settings, print_renderable
+from fvsearch.cli.common import Where, make_run_settings, print_renderable
 
-OF_A_SEARCH = ("trials", "time_budget", "calibration", "tensorboard", "force_backend")
+OF_A_SEARCH = ("trials", "time_budget", "trial_timeout", "calibration", "tensorboard", "force_backend", "storage", "heartbeat", "lease")
 """Options of `fvsearch run` that a transfer study has no use for."""
 
 
-def run(source: str, out: Path | None, workers: int | None, pool: str, backend: str | None, settings: tuple[str, ...]) -> None:
+def run(
+    source: str,
+    out: Path | None,
+    workers: int | None,
+    pool: Where,
+    ray_address: str | None,
+    backend: str | None,
+    settings: tuple[str, ...],
+) -> None:
     """Train all that is left of a transfer study, measure what its archs cost, write its report."""
     from fvsearch.library import load_transfer
     from fvsearch.progress import watch_transferring
     from fvsearch.transferring import run_transfer
 
     study = load_transfer(source, settings)
-    run_settings = make_run_settings(backend, workers, pool)
+    run_settings = make_run_settings(backend, workers, pool, ray_address, study.resources)
     folder = out or Path("runs") / study.name
     with watch_transferring() as watcher:
         run_transfer(study, folder, run_settings, watcher)
@@ -38,8 +46,10 @@ def refuse_search_options(given: Mapping[str, Any]) -> None:
     Raises:
         UsageError: One is.
     """
+    told = click.get_current_context().get_parameter_source
     for name in OF_A_SEARCH:
-        if given[name] not in (None, False):
+        # What the environment says is for the studies that have a use for it.
+        if given[name] not in (None, False) and told(name) is not click.core.ParameterSource.ENVIRONMENT:
             option = f"--{name.replace('_', '-')}"
             raise click.UsageError(
                 f"{option} is of a search, and a transfer study trains all that it names; --set seeds=5 trains more of it."

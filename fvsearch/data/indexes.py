@@ -96,5 +96,5 @@ def _read(path: Path, kind: type[T]) -> T | None:
     """What was kept; none where nothing was, or by another version."""
     try:
         return msgspec.msgpack.decode(path.read_bytes(), type=kind)
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, ValueError, RecursionError):
         return None

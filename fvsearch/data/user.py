@@ -10,7 +10,7 @@ import inspect
 import pkgutil
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from importlib.machinery import ModuleSpec
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +115,10 @@ def _find(module: str) -> ModuleSpec:
 def _spec(name: str, path: Iterable[str] | None) -> ModuleSpec | None:
     if path is None and name in sys.builtin_module_names:
         return None
-    specs = (finder.find_spec(name, None if path is None else list(path), None) for finder in sys.meta_path)
+    if path is not None:
+        # By its last name: under its whole one a folder without __init__.py asks for its parent's module, and that is not imported.
+        return PathFinder.find_spec(name.rpartition(".")[2], list(path))
+    specs = (finder.find_spec(name, None, None) for finder in sys.meta_path)
     return next((spec for spec in specs if spec is not None), None)
 
 

@@ -4,15 +4,15 @@ import math
 
 import optuna
 from optuna.distributions import BaseDistribution
-from optuna.samplers import NSGAIIISampler, NSGAIISampler
-from optuna.trial import FrozenTrial, TrialState
+from optuna.samplers import BaseGASampler, NSGAIIISampler, NSGAIISampler
+from optuna.trial import FrozenTrial
 
 _PATIENCE = 4
 """Populations of infeasible trials after which they breed all the same. Of 1, 2, 4, 8 and no end, NSGA-II did best with 4 where 7% of the
 archs are feasible (after 100 trainings 9% more hypervolume than 1); where 20%, 45% or all are, the choices lie within 1 to 5%."""
 
 
-class _RefusalAware:
+class RefusalAware(BaseGASampler):
     """Breeds from the best of everything told since it last bred, together with the parents it then had.
 
     Optuna's own go by the generation in which a trial was asked for. That loses a trial which trained while refused suggestions, told at
@@ -30,8 +30,22 @@ class _RefusalAware:
         self._needed = population
         self._space = {path: distribution for path, distribution in sorted(space.items()) if not distribution.single()}
         self._generation = 0
+        self._count = 0
         self._newcomers: list[FrozenTrial] = []
-        self._bred: set[int] = set()
+        self._feasible = 0
+        self._population: list[FrozenTrial] = []
+        self._parents: list[FrozenTrial] = []
+
+    def learn(self, trial: FrozenTrial) -> None:
+        """Hear of a trial that was told; the study may forget it.
+
+        Args:
+            trial: A copy of ours: it gets a number of our own, by which Optuna tells trials apart.
+        """
+        trial.number = self._count
+        self._count += 1
+        self._newcomers.append(trial)
+        self._feasible += all(value <= 0 for value in trial.constraints.values())
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """All of the space: it is flat, so there is nothing to infer from the trials."""
@@ -39,21 +53,22 @@ class _RefusalAware:
 
     def get_trial_generation(self, study: optuna.Study, trial: FrozenTrial) -> int:
         """The current generation; the next begins when a population of feasible trials has been told since."""
-        told = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        newcomers = [t for t in told if t.number not in self._bred]
-        feasible = sum(all(value <= 0 for value in t.constraints.values()) for t in newcomers)
-        if feasible >= self._needed or len(newcomers) >= _PATIENCE * self._needed:
+        if self._feasible >= self._needed or len(self._newcomers) >= _PATIENCE * self._needed:
             self._generation += 1
-            self._newcomers = newcomers
-            self._bred |= {t.number for t in newcomers}
+            self._population, self._newcomers, self._feasible = self._newcomers, [], 0
+            self._parents = self.select_parent(study, self._generation)
         return self._generation
 
     def get_population(self, study: optuna.Study, generation: int) -> list[FrozenTrial]:
         """The newcomers, whom `select_parent` lets compete with the earlier parents."""
-        return self._newcomers
+        return self._population
+
+    def get_parent_population(self, study: optuna.Study, generation: int) -> list[FrozenTrial]:
+        """The parents of the current generation; while the next ones are selected, the earlier ones."""
+        return self._parents
 
 
-class RefusalAwareNSGAII(_RefusalAware, NSGAIISampler):
+class RefusalAwareNSGAII(RefusalAware, NSGAIISampler):
     """NSGA-II: of archs that dominate none of each other, those in the emptiest parts of the front survive.
 
     Args:
@@ -67,7 +82,7 @@ class RefusalAwareNSGAII(_RefusalAware, NSGAIISampler):
         self.remember(population, space)
 
 
-class RefusalAwareNSGAIII(_RefusalAware, NSGAIIISampler):
+class RefusalAwareNSGAIII(RefusalAware, NSGAIIISampler):
     """NSGA-III: of archs that dominate none of each other, those nearest to evenly spread directions survive; meant for many objectives.
 
     It must be told of objectives to minimise alone: Optuna's takes the least value of each for the best, whatever the study's direction.

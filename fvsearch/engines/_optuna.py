@@ -15,7 +15,7 @@ from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
 from fvsearch.engines._choices import Domains, choice_indices, chosen
-from fvsearch.engines._genetic import RefusalAwareNSGAII, RefusalAwareNSGAIII
+from fvsearch.engines._genetic import RefusalAware, RefusalAwareNSGAII, RefusalAwareNSGAIII
 from fvsearch.engines.base import Completed, Done, Failed, Infeasible, Outcome, Stopped, Suggestion, Wait
 from fvsearch.errors import ConfigError
 from fvsearch.pareto import minimise
@@ -23,6 +23,9 @@ from fvsearch.space import Param
 from fvsearch.study import Direction, Proposer, Sampler
 
 Distributions: TypeAlias = dict[str, BaseDistribution]
+
+MEMORY = 200
+"""Suggestions after which a study is begun anew whose sampler does not look at it."""
 
 FAILED = "failed"
 """The constraint that a failure violates, as badly as twice a budget would be; every other outcome has it at 0."""
@@ -51,6 +54,8 @@ class OptunaEngine:
         self._distributions: Distributions = {path: CategoricalDistribution(range(len(choices))) for path, choices in domains.items()}
         self._study = self._new_study(RandomSampler())
         self._seeded = False
+        self._early: list[FrozenTrial] = []
+        self._in_study = 0
         self._asked: dict[tuple[int, ...], list[optuna.Trial]] = {}
         self._told: set[tuple[int, ...]] = set()
         self._constraints = dict.fromkeys(constraints, 0.0)
@@ -63,8 +68,12 @@ class OptunaEngine:
             seed = random.Random(f"{self._seed}/{len(self._told)}").getrandbits(32)
             with _quiet():
                 self._study.sampler = SAMPLERS[self._proposer.sampler](self._proposer, self._distributions, len(self._directions), seed)
+                for told in self._early:
+                    self._learn(told)
+                self._early.clear()
         with _quiet():
             trial = self._study.ask(self._distributions)
+        self._in_study += 1
         indices = tuple(trial.params[path] for path in self._choices)
         self._asked.setdefault(indices, []).append(trial)
         return Suggestion(params=chosen(self._choices, indices))
@@ -90,11 +99,33 @@ class OptunaEngine:
         if trial is not None:
             for name, value in constraints.items():
                 trial.set_constraint(name, value)
-            self._study.tell(trial, values)
+            self._hear(self._study.tell(trial, values))
         else:
             named = dict(zip(self._choices, indices, strict=True))
-            added = optuna.create_trial(values=values, params=named, distributions=self._distributions, constraints=constraints)
-            self._study.add_trial(added)
+            self._learn(optuna.create_trial(values=values, params=named, distributions=self._distributions, constraints=constraints))
+
+    def _learn(self, trial: FrozenTrial) -> None:
+        """Let the sampler know of a trial that the study does not hold; before there is a sampler, keep it for it."""
+        if not self._seeded:
+            self._early.append(trial)
+        elif self._forgets:
+            self._hear(trial)
+        else:
+            self._study.add_trial(trial)
+
+    def _hear(self, trial: FrozenTrial) -> None:
+        """Let the sampler know of an ended trial; where it keeps what it needs of it, the study need not grow with all that is told."""
+        sampler = self._study.sampler
+        if isinstance(sampler, RefusalAware):
+            sampler.learn(trial)
+        if self._forgets and self._in_study >= MEMORY:
+            # What was asked for and not told is in the old study; once told, the sampler learns of it like of any other.
+            self._study, self._in_study = self._new_study(sampler), 0
+            self._asked.clear()
+
+    @property
+    def _forgets(self) -> bool:
+        return isinstance(self._study.sampler, RefusalAware | RandomSampler)
 
     def _new_study(self, sampler: BaseSampler) -> optuna.Study:
         """An empty study, everything turned to minimise: NSGA-III mistakes the least value for the best whatever the direction."""
@@ -109,6 +140,7 @@ class OptunaEngine:
         if new and self._told and self._proposer.sampler == "gp":
             before, self._study = self._study, self._new_study(self._study.sampler)
             self._study.add_trials(_with_constraints(trial, new) for trial in before.get_trials() if trial.state.is_finished())
+            self._early = [_with_constraints(trial, new) for trial in self._early]
             # What was asked for and not told is in the old study; once told, it is added like any trial that was not asked for here.
             self._asked.clear()
 

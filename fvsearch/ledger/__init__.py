@@ -1,106 +1,165 @@
-"""The ledger: the one record of a study's trials, kept on an Optuna storage in the study's folder.
+"""The ledger: the one record of a study's trials, on an Optuna storage: in the study's folder, or in a database that coordinators share.
 
 A row is a dispatched arch, from its start to its end; what an engine suggested and was refused is not here. Optuna's tools read the study
-too: its params, values, states, constraints and a few user attributes are theirs to show. Whole records are system attributes beside them,
-which optuna-dashboard does not show.
+too: its params, values, states, constraints and a few user attributes are theirs to show (_shown). Whole records are in tables of ours
+beside them (_tables), changed in the same transactions.
 """
 
-import contextlib
+import json
 import shutil
-from collections.abc import Mapping
+import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from fvsearch.budgets import is_met
 from fvsearch.calibration import Predictions
 from fvsearch.errors import ConfigError
 from fvsearch.files import write_atomically
+from fvsearch.ledger.address import Address, Kept, keep, read_kept
 from fvsearch.ledger.records import Invocation, QuietPass, Repeat, RungDecision, State, TrialRecord, now
+from fvsearch.ledger.sameness import difference
 from fvsearch.meters.measured import Anchor
-from fvsearch.records import from_toml, to_builtins, to_toml
-from fvsearch.space import Params
+from fvsearch.records import from_toml, to_toml
 from fvsearch.study import Study
 from fvsearch.transfer_study import is_transfer_folder
 
 if TYPE_CHECKING:
-    from optuna.storages import BaseStorage
-    from optuna.trial import FrozenTrial
+    import sqlalchemy
 
-__all__ = ["STUDY_FILE", "Invocation", "Ledger", "QuietPass", "Repeat", "RungDecision", "State", "TrialRecord", "now"]
+    from fvsearch.ledger._storage import LedgerStorage
+
+__all__ = [
+    "STUDY_FILE",
+    "Address",
+    "Entry",
+    "Invocation",
+    "Ledger",
+    "QuietPass",
+    "Repeat",
+    "RungDecision",
+    "State",
+    "Taken",
+    "TrialRecord",
+    "now",
+]
 
 STUDY_FILE = "study.toml"
 LEDGER_FILE = "ledger.db"
 
-_TRIAL, _ANCHOR, _QUIET, _INVOCATIONS = "fvsearch:trial", "fvsearch:anchor", "fvsearch:quiet", "fvsearch:invocations"
-_PREDICTIONS = "fvsearch:predictions"
+_ANCHOR, _QUIET, _PREDICTIONS = "fvsearch:anchor", "fvsearch:quiet", "fvsearch:predictions"
+_INVOCATION = "fvsearch:invocation:"
 
-_UNFINISHED = {"running": "RUNNING", "paused": "WAITING"}
-"""Optuna's names of the states of trials that have not ended."""
+_UNFINISHED = ("running", "paused")
 
-_METRIC_NAMES = "study:metric_names"
-"""Where Optuna keeps what Study.set_metric_names is given."""
 
-UNITS = {"memory": "memory (bytes)", "throughput": "throughput (images/s)", "macs": "macs per image"}
-"""Of objectives, as Optuna's tools name their values: these have no room for a unit beside each number."""
+class Entry(NamedTuple):
+    """A trial as it stands.
 
-NOTED_BY, NOTE_LENGTH = "fvsearch", 2045
-"""How our notes begin; characters of a note that optuna-dashboard keeps in one piece."""
+    Attributes:
+        owner: The coordinator that entered it so.
+        revision: Of the study, with which it was entered.
+    """
+
+    record: TrialRecord
+    owner: str
+    revision: int
+
+
+class Taken(Exception):  # noqa: N818 - says what happened
+    """The arch was entered by another coordinator, or the last of the trials asked for was."""
 
 
 class Ledger:
     """The trials of the study in a folder.
 
-    Attributes:
+    Args:
         folder: Of the study.
         study: Its definition, from the folder's study.toml.
+        storage: Where the trials are.
+        study_id: Optuna's, there.
+
+    Attributes:
+        owner: What the trials are marked with that this very object enters: of two owners of one trial, only the later may enter more.
+        shared: Where the ledger is shared with other coordinators, the database; none where it lies in the folder.
     """
 
-    def __init__(self, folder: Path, study: Study, storage: "BaseStorage", study_id: int) -> None:
+    def __init__(self, folder: Path, study: Study, storage: "LedgerStorage", study_id: int, shared: Address | None = None) -> None:
+        from fvsearch.ledger._shown import Shown
+
         self.folder = folder
         self.study = study
-        self._storage = storage
-        self._study_id = study_id
+        self.storage = storage
+        self.study_id = study_id
+        self.shared = shared
+        self.owner = uuid.uuid4().hex
+        self._shown = Shown(storage, study_id, study)
+        self._heard = 0
 
     @classmethod
-    def create(cls, folder: Path, study: Study) -> "Ledger":
+    def create(cls, folder: Path, study: Study, address: Address | None = None) -> "Ledger":
         """The ledger of a study, new or as it stands; another study that never trained an epoch gives way to it.
 
+        Args:
+            folder: Of the study.
+            study: Its definition.
+            address: Of the database that it is shared in; what the folder says, else the folder itself.
+
         Raises:
-            ConfigError: The folder cannot be written, or holds another study.
+            ConfigError: The folder cannot be written, or it or the database holds another study; the database cannot be used.
         """
-        path = folder / STUDY_FILE
-        if path.exists():
-            before = from_toml(path, Study)
-            try:
-                _require_same(before, study, folder)
-            except ConfigError:
-                if not cls._is_blank(folder, before):
-                    raise
-                (folder / LEDGER_FILE).unlink(missing_ok=True)
-                shutil.rmtree(folder / "trials", ignore_errors=True)
+        kept = read_kept(folder)
+        if kept and address and kept.url != address.shown:
+            raise ConfigError(f"{folder} takes part in the study at {kept.url}, not at {address.shown}; give another folder with --out")
+        address = address or (Address.of_folder(kept) if kept else None)
+        if address and (folder / LEDGER_FILE).exists():
+            raise ConfigError(
+                f"{folder} holds a study with a ledger of its own, which the one at {address.shown} cannot go on with; "
+                "give another folder with --out, and engine.warm_start to begin with its trials"
+            )
         try:
-            write_atomically(path, to_toml(study).encode())
+            folder.mkdir(parents=True, exist_ok=True)
+            if not address:
+                cls._make_room(folder, study)
+                write_atomically(folder / STUDY_FILE, to_toml(study).encode())
+                return cls._connect(folder, study, None)
+            ledger = cls._connect(folder, study, address, kept)
+            write_atomically(folder / STUDY_FILE, to_toml(study).encode())
+            keep(folder, Kept(url=address.shown, study_key=ledger._key()))
+            return ledger
         except OSError as error:
             raise ConfigError(f"cannot write to {folder}: {error.strerror}; give another folder with --out") from None
-        return cls._connect(folder, study)
 
     @classmethod
     def open(cls, folder: Path) -> "Ledger":
-        """The ledger that a folder holds.
+        """The ledger that a folder holds, or takes part in.
 
         Raises:
-            ConfigError: It holds none.
+            ConfigError: It does neither, or the database cannot be used.
         """
-        if not (folder / STUDY_FILE).exists() or not (folder / LEDGER_FILE).exists():
+        kept = read_kept(folder)
+        if not (folder / STUDY_FILE).exists() or not (kept or (folder / LEDGER_FILE).exists()):
             if is_transfer_folder(folder):
                 raise ConfigError(
                     f"{folder} holds a transfer study, which searches nothing: `fvsearch report {folder}` tells what it found, and each "
                     "training below it is a run's folder"
                 )
             raise ConfigError(f"{folder} holds no study: `fvsearch run STUDY --out {folder}` makes one")
-        return cls._connect(folder, from_toml(folder / STUDY_FILE, Study))
+        return cls._connect(folder, from_toml(folder / STUDY_FILE, Study), Address.of_folder(kept) if kept else None, kept)
+
+    @classmethod
+    def _make_room(cls, folder: Path, study: Study) -> None:
+        """Remove the study in a folder that is another and never trained an epoch."""
+        path = folder / STUDY_FILE
+        if not path.exists():
+            return
+        before = from_toml(path, Study)
+        if not (found := difference(before, study)):
+            return
+        if not cls._is_blank(folder, before):
+            raise ConfigError(f"{folder} holds another study: {found}; give another folder with --out")
+        (folder / LEDGER_FILE).unlink(missing_ok=True)
+        shutil.rmtree(folder / "trials", ignore_errors=True)
 
     @classmethod
     def _is_blank(cls, folder: Path, study: Study) -> bool:
@@ -109,81 +168,142 @@ class Ledger:
             return False
         if not (folder / LEDGER_FILE).exists():
             return True
-        ledger = cls._connect(folder, study)
+        ledger = cls._connect(folder, study, None)
         try:
             return all(record.state == "running" and not record.repeats for record in ledger.trials())
         finally:
             ledger.close()
 
     @classmethod
-    def _connect(cls, folder: Path, study: Study) -> "Ledger":
-        import optuna
-        from optuna.storages import RDBStorage
+    def _connect(cls, folder: Path, study: Study, address: Address | None, kept: Kept | None = None) -> "Ledger":
+        from fvsearch.ledger import _opening as opening
 
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
-        directions = [optuna.study.StudyDirection[objective.direction.upper()] for objective in study.objectives]
-        try:
-            storage = RDBStorage(f"sqlite:///{(folder / LEDGER_FILE).resolve()}")
-            with contextlib.suppress(optuna.exceptions.DuplicatedStudyError):
-                storage.create_new_study(directions, study.name)
-            study_id = storage.get_study_id_from_name(study.name)
-            if _METRIC_NAMES not in storage.get_study_system_attrs(study_id):
-                storage.set_study_system_attr(study_id, _METRIC_NAMES, [UNITS.get(o.name, o.name) for o in study.objectives])
-            return cls(folder, study, storage, study_id)
-        except (KeyError, RuntimeError, optuna.exceptions.OptunaError, _database_error()) as error:
-            raise ConfigError(f"{folder / LEDGER_FILE} is no ledger of the study {study.name!r}: {_first_line(error)}") from None
+        storage = opening.connect(address, folder / LEDGER_FILE, study)
+        study_id = opening.open_study(storage, study, address, kept, folder)
+        return cls(folder, study, storage, study_id, address)
+
+    def _key(self) -> str:
+        import sqlalchemy as sa
+
+        from fvsearch.ledger._tables import STUDIES
+
+        query = sa.select(STUDIES.c.study_key).where(STUDIES.c.study_id == self.study_id)
+        return str(self.storage.look(lambda connection: connection.execute(query).scalar_one()))
 
     def trials(self) -> tuple[TrialRecord, ...]:
         """Every trial, by number."""
-        return tuple(self._record(trial) for trial in self._storage.get_all_trials(self._study_id, deepcopy=False))
+        return tuple(entry.record for entry in self.entries())
 
-    def start(self, record: TrialRecord) -> TrialRecord:
-        """Enter a trial that is about to run; the record with its number comes back."""
-        import optuna
+    def entries(self, after: int = -1) -> list[Entry]:
+        """Every trial that was entered or changed after a revision, by number."""
+        import sqlalchemy as sa
 
-        template = optuna.trial.create_trial(
-            state=optuna.trial.TrialState.RUNNING,
-            params=dict(record.params),
-            distributions=self._distributions(record.params),
-            user_attrs={"layout": record.layout} | {f"predicted {UNITS.get(name, name)}": cost for name, cost in record.predicted.items()},
-            system_attrs={_TRIAL: msgspec.to_builtins(record)},
-        )
-        trial_id = self._storage.create_new_trial(self._study_id, template)
-        return msgspec.structs.replace(record, number=self._storage.get_trial_number_from_id(trial_id))
+        from fvsearch.ledger._tables import TRIALS
 
-    def update(self, record: TrialRecord) -> None:
-        """Enter how a trial stands that has not ended: a rung that it passed, or that it is paused or goes on."""
-        from optuna.trial import TrialState
+        columns = (TRIALS.c.number, TRIALS.c.record, TRIALS.c.owner, TRIALS.c.revision)
+        query = sa.select(*columns).where(TRIALS.c.study_id == self.study_id, TRIALS.c.revision > after).order_by(TRIALS.c.number)
+        rows = self.storage.look(lambda connection: connection.execute(query).all())
+        return [Entry(_decode(row.record, row.number), row.owner, row.revision) for row in rows]
 
-        trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, record.number)
-        self._storage.set_trial_system_attr(trial_id, _TRIAL, msgspec.to_builtins(record))
-        self._storage.set_trial_state_values(trial_id, TrialState[_UNFINISHED[record.state]])
+    def news(self) -> list[Entry]:
+        """Every trial that others entered or changed since this was last asked, by number; at first, all."""
+        found = self.entries(self._heard)
+        self._heard = max((entry.revision for entry in found), default=self._heard)
+        return [entry for entry in found if entry.owner != self.owner]
 
-    def finish(self, record: TrialRecord) -> None:
-        """Enter a trial's end; entering the same end again changes nothing.
+    def start(self, record: TrialRecord, limit: int | None = None) -> TrialRecord:
+        """Enter a trial that is about to run; the record with its number comes back.
 
-        What was trained over budget (the baseline may be) is not COMPLETE to Optuna, though its values are kept: optuna-dashboard looks for
-        the best among all that are, whatever their constraints.
+        Args:
+            record: Of the trial.
+            limit: Trials, those of other studies aside, that there may be with it.
+
+        Raises:
+            Taken: The arch is another coordinator's, or so many trials there are. Nothing is entered.
         """
-        from optuna.trial import TrialState
+        import sqlalchemy as sa
 
-        states = {
-            "completed": TrialState.COMPLETE if is_met(record.constraints) else TrialState.PRUNED,
-            "failed": TrialState.FAIL,
-            "infeasible": TrialState.PRUNED,
-            "stopped": TrialState.PRUNED,
-        }
-        trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, record.number)
-        if self._storage.get_trial(trial_id).state.is_finished():
-            return
-        # The record first, the state last: a kill in between leaves a running trial whose record is complete, and `finish` again ends it.
-        self._storage.set_trial_system_attr(trial_id, _TRIAL, msgspec.to_builtins(record))
-        if record.reason:
-            self._storage.set_trial_user_attr(trial_id, "reason", record.reason)
-        # Optuna's samplers read one constraint a key; optuna-dashboard reads the older list, and Optuna itself both.
-        self._storage.set_trial_system_attr(trial_id, "constraints", list(record.constraints.values()))
-        values = [record.values[o.name] for o in self.study.objectives] if record.state == "completed" else None
-        self._storage.set_trial_state_values(trial_id, states[record.state], values)
+        from fvsearch.ledger._tables import TRIALS, insert_rows, next_revision
+
+        ours = TRIALS.c.study_id == self.study_id
+
+        def enter(connection: "sqlalchemy.Connection") -> int:
+            revision = next_revision(connection, self.study_id)
+            known = sa.select(TRIALS.c.number, TRIALS.c.owner).where(ours, TRIALS.c.arch_hash == record.arch_hash)
+            if before := connection.execute(known).one_or_none():
+                if before.owner != self.owner:
+                    raise Taken
+                # Entered a moment ago, and the answer was lost.
+                return int(before.number)
+            if limit is not None:
+                own = sa.select(sa.func.count()).select_from(TRIALS).where(ours, sa.not_(TRIALS.c.imported))
+                if connection.execute(own).scalar_one() >= limit:
+                    raise Taken
+            trial_id, number = self._shown.begin(connection, record)
+            row = {"study_id": self.study_id, "number": number, "trial_id": trial_id, "arch_hash": record.arch_hash}
+            insert_rows(connection, TRIALS, [row | self._changed(msgspec.structs.replace(record, state="running"), revision)])
+            return number
+
+        return msgspec.structs.replace(record, number=self.storage.change(enter))
+
+    def add(self, record: TrialRecord) -> None:
+        """Enter a trial that has ended elsewhere, from its start to its end."""
+        self.storage.change(lambda connection: self.finish(self.start(record)))
+
+    def take(self, entry: Entry, record: TrialRecord | None = None) -> bool:
+        """Make a trial this owner's that has not ended, as it stands or with a new record; not where another was faster.
+
+        Args:
+            entry: The trial as it was seen.
+            record: To enter.
+        """
+        return self._enter(record or entry.record, revision=entry.revision)
+
+    def update(self, record: TrialRecord) -> bool:
+        """Enter how a trial stands that has not ended: a rung that it passed, or that it is paused or goes on.
+
+        Returns:
+            Whether it is entered: not where another coordinator took the trial over.
+        """
+        return self._enter(record)
+
+    def finish(self, record: TrialRecord) -> bool:
+        """Enter a trial's end; entering it again changes nothing.
+
+        Returns:
+            Whether it is entered, now or before: not where another coordinator took the trial over.
+        """
+        return self._enter(record)
+
+    def _enter(self, record: TrialRecord, revision: int | None = None) -> bool:
+        """Change a trial that has not ended and is this owner's, or stands as it did at a revision."""
+        import sqlalchemy as sa
+
+        from fvsearch.ledger._tables import TRIALS, next_revision
+
+        this = (TRIALS.c.study_id == self.study_id, TRIALS.c.number == record.number)
+
+        def enter(connection: "sqlalchemy.Connection") -> bool:
+            new = next_revision(connection, self.study_id)
+            row = connection.execute(sa.select(TRIALS.c.trial_id, TRIALS.c.state, TRIALS.c.owner, TRIALS.c.revision).where(*this)).one()
+            mine = bool(row.owner == self.owner)
+            if row.state not in _UNFINISHED:
+                return mine
+            if not mine and row.revision != revision:
+                return False
+            connection.execute(sa.update(TRIALS).where(*this).values(self._changed(record, new)))
+            if record.state not in _UNFINISHED:
+                self._shown.end(connection, row.trial_id, record)
+            elif record.state != row.state:
+                self._shown.go_on(row.trial_id, record)
+            return True
+
+        return self.storage.change(enter)
+
+    def _changed(self, record: TrialRecord, revision: int) -> dict[str, Any]:
+        told = {"state": record.state, "imported": bool(record.imported), "owner": self.owner, "revision": revision}
+        # Python's JSON, for a diverged training's numbers are not all finite.
+        return told | {"record": json.dumps(msgspec.to_builtins(record), separators=(",", ":"))}
 
     def anchor(self) -> Anchor | None:
         """The baseline's costs on this device, if they were taken."""
@@ -213,11 +333,11 @@ class Ledger:
 
     def invocations(self) -> tuple[Invocation, ...]:
         """Every start of `run` on the study, oldest first."""
-        return self.read(_INVOCATIONS, tuple[Invocation, ...]) or ()
+        return tuple(sorted(self.read_all(_INVOCATION, Invocation).values(), key=lambda invocation: invocation.started))
 
-    def set_invocations(self, invocations: tuple[Invocation, ...]) -> None:
-        """Enter the starts of `run`."""
-        self.write(_INVOCATIONS, invocations)
+    def set_invocation(self, invocation: Invocation) -> None:
+        """Enter a start of `run`, or how long it has taken by now."""
+        self.write(f"{_INVOCATION}{invocation.started}:{invocation.key}", invocation)
 
     def note(self, text: str, number: int | None = None) -> None:
         """Note what Optuna's own record of an ended trial cannot say any more, where optuna-dashboard shows it: notes may change.
@@ -226,78 +346,54 @@ class Ledger:
             text: Markdown, in place of the note that stood there; a note that a user wrote there stays.
             number: Of the trial; none is a note on the study.
         """
-        place = "" if number is None else f"{self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)}:"
-        text_key, version_key = f"dashboard:{place}note_str:0", f"dashboard:{place}note_ver"
-        attrs = self._storage.get_study_system_attrs(self._study_id)
-        text = f"{NOTED_BY}: {text}"[:NOTE_LENGTH]
-        before = attrs.get(text_key, "")
-        if before != text and (not before or before.startswith(NOTED_BY)):
-            self._storage.set_study_system_attr(self._study_id, text_key, text)
-            self._storage.set_study_system_attr(self._study_id, version_key, attrs.get(version_key, 0) + 1)
+        import sqlalchemy as sa
 
-    def settle(self) -> None:
-        """Give the trials whose record says another state than Optuna's the record's: their coordinator was killed between the two."""
-        for trial in self._storage.get_all_trials(self._study_id, deepcopy=False):
-            record = self._record(trial)
-            if record.state not in _UNFINISHED:
-                self.finish(record)
-            elif trial.state.name != _UNFINISHED[record.state]:
-                self.update(record)
+        from fvsearch.ledger._tables import TRIALS
+
+        def enter(connection: "sqlalchemy.Connection") -> None:
+            this = (TRIALS.c.study_id == self.study_id, TRIALS.c.number == number)
+            trial_id = None if number is None else connection.execute(sa.select(TRIALS.c.trial_id).where(*this)).scalar_one()
+            self._shown.note(text, trial_id)
+
+        self.storage.change(enter)
 
     def close(self) -> None:
         """Let go of the storage's connections."""
-        self._storage.remove_session()
-
-    def _record(self, trial: "FrozenTrial") -> TrialRecord:
-        record = msgspec.convert(trial.system_attrs[_TRIAL], TrialRecord)
-        return msgspec.structs.replace(record, number=trial.number)
-
-    def _distributions(self, params: Params) -> dict[str, Any]:
-        from optuna.distributions import CategoricalDistribution
-
-        domains = self.study.space.domains() if self.study.space else {"index": tuple(range(len(self.study.engine.archs)))}
-        return {path: CategoricalDistribution(domains[path]) for path in params}
+        self.storage.remove_session()
+        self.storage.engine.dispose()
 
     def read(self, key: str, kind: Any) -> Any:
         """What is entered under a key beside the trials, as a record of this kind; none where nothing is."""
-        attrs = self._storage.get_study_system_attrs(self._study_id)
+        attrs = self._attrs()
         return msgspec.convert(attrs[key], kind, strict=False) if key in attrs else None
 
     def read_all(self, prefix: str, kind: Any) -> dict[str, Any]:
         """All that is entered beside the trials under keys that begin so, by key, each as a record of this kind."""
-        attrs = self._storage.get_study_system_attrs(self._study_id)
+        attrs = self._attrs()
         return {key: msgspec.convert(attrs[key], kind, strict=False) for key in sorted(attrs) if key.startswith(prefix)}
+
+    def _attrs(self) -> dict[str, Any]:
+        return self.storage.insist(lambda: self.storage.get_study_system_attrs(self.study_id))
 
     def write(self, key: str, value: Any) -> None:
         """Enter a value under a key beside the trials, in place of what stood there; it is whole or not there after a kill."""
-        self._storage.set_study_system_attr(self._study_id, key, msgspec.to_builtins(value, str_keys=True))
+        from fvsearch.ledger._tables import next_revision
+
+        def enter(connection: "sqlalchemy.Connection") -> None:
+            # Of two who enter the first value of a key at once, Optuna would drop one.
+            next_revision(connection, self.study_id)
+            self.storage.set_study_system_attr(self.study_id, key, msgspec.to_builtins(value, str_keys=True))
+
+        self.storage.change(enter)
 
 
-def _require_same(old: Study, new: Study, folder: Path) -> None:
-    """The law that a folder keeps one study; the number of trials may change, and what is confirmed after them."""
-    before, after = _flat(to_builtins(old)), _flat(to_builtins(new))
-    for path in sorted(before.keys() | after.keys()):
-        if path.partition(".")[0] not in ("trials", "description", "confirm") and before.get(path) != after.get(path):
-            raise ConfigError(
-                f"{folder} holds another study: {path} is {before.get(path)!r} there and {after.get(path)!r} now; "
-                "give another folder with --out"
-            )
-
-
-def _flat(value: Any, path: str = "") -> dict[str, Any]:
-    """{"recipe": {"epochs": 5}} -> {"recipe.epochs": 5}."""
-    if isinstance(value, list):
-        value = {str(index): item for index, item in enumerate(value)}
-    if not isinstance(value, Mapping):
-        return {path: value}
-    return {inner: item for key, child in value.items() for inner, item in _flat(child, f"{path}.{key}" if path else str(key)).items()}
-
-
-def _database_error() -> type[Exception]:
-    from sqlalchemy.exc import SQLAlchemyError
-
-    return SQLAlchemyError
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+def _decode(text: str, number: int) -> TrialRecord:
+    try:
+        try:
+            record = msgspec.json.decode(text, type=TrialRecord)
+        except msgspec.DecodeError:
+            # A diverged training's NaN, which is no JSON but Python's.
+            record = msgspec.convert(json.loads(text), TrialRecord)
+    except ValueError as error:
+        raise ConfigError(f"a ledger must hold whole records, but that of trial {number} does not read: {error}") from None
+    return msgspec.structs.replace(record, number=number)

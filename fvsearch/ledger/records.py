@@ -13,6 +13,7 @@ from fvsearch.meters.measured import Interval, Measured
 from fvsearch.records import Record
 from fvsearch.space import Params
 from fvsearch.study import Study
+from fvsearch.training.energy import add_joules
 
 State = Literal["running", "paused", "completed", "infeasible", "stopped", "failed"]
 
@@ -24,11 +25,13 @@ class Repeat(Record, frozen=True, kw_only=True):
         seed: Of this training.
         epochs: Metrics of each: epoch, seconds, and loss, top1, top5 of the validation split, train_loss and so on of the training split.
         seconds: Of each activity: import, build, compile, train, measure.
+        joules: Energy it took, "gpu" and "cpu", where they told it.
     """
 
     seed: int
     epochs: tuple[dict[str, float], ...] = ()
     seconds: dict[str, float] = msgspec.field(default_factory=dict)
+    joules: dict[str, float] = msgspec.field(default_factory=dict)
 
 
 class RungDecision(Record, frozen=True, kw_only=True):
@@ -111,6 +114,11 @@ class TrialRecord(Record, frozen=True, kw_only=True):
         names = {name for repeat in self.repeats for name in repeat.seconds}
         return {name: sum(repeat.seconds.get(name, 0.0) for repeat in self.repeats) for name in sorted(names)}
 
+    @property
+    def joules(self) -> dict[str, float]:
+        """Energy by what took it, summed over repeats; empty where nothing told it."""
+        return add_joules(*(repeat.joules for repeat in self.repeats))
+
     def outcome(self, study: Study) -> Outcome:
         """What an engine is told of the ended trial."""
         if self.state == "completed" and is_met(self.constraints):
@@ -128,10 +136,12 @@ class QuietPass(Record, frozen=True, kw_only=True):
     Attributes:
         throughput: Images/s, by trial number.
         seconds: All measurements took.
+        joules: Energy they took, "gpu" and "cpu", where they told it.
     """
 
     throughput: dict[int, Interval]
     seconds: float
+    joules: dict[str, float] = msgspec.field(default_factory=dict)
 
     def with_measured(self, numbers: Sequence[int], measured: Measured) -> "QuietPass":
         """The pass with more trials measured, interleaved with the baseline.
@@ -148,7 +158,11 @@ class QuietPass(Record, frozen=True, kw_only=True):
             number: Interval(median=first.median * ratio.median, low=first.median * ratio.low, high=first.median * ratio.high)
             for number, ratio in zip(numbers, measured.ratio[1:], strict=True)
         }
-        return QuietPass(throughput={0: first} | self.throughput | found, seconds=self.seconds + sum(measured.seconds.values()))
+        return QuietPass(
+            throughput={0: first} | self.throughput | found,
+            seconds=self.seconds + sum(measured.seconds.values()),
+            joules=add_joules(self.joules, measured.joules),
+        )
 
 
 class Invocation(Record, frozen=True, kw_only=True):
@@ -156,6 +170,7 @@ class Invocation(Record, frozen=True, kw_only=True):
 
     Attributes:
         seconds: Wall time until it ended; 0 where it was killed.
+        key: What tells it from another of the same second.
     """
 
     command: str
@@ -164,6 +179,7 @@ class Invocation(Record, frozen=True, kw_only=True):
     workers: int
     version: str
     seconds: float = 0.0
+    key: str = ""
 
 
 def now() -> str:

@@ -1,12 +1,13 @@
 """Archs by layout, by name, or from a file."""
 
+import os
 from pathlib import Path
 from typing import Any
 
 from fvsearch.arch import NAMED_ARCHS, Arch
 from fvsearch.errors import ConfigError
 from fvsearch.layout import is_layout, parse_layout
-from fvsearch.records import from_builtins, read_toml, suggest, to_builtins
+from fvsearch.records import from_builtins, read_toml, show_value, suggest, to_builtins
 
 
 def load_arch(source: str, *, patch_size: int = 16, image_size: int | tuple[int, int] = 224) -> Arch:
@@ -25,10 +26,10 @@ def load_arch(source: str, *, patch_size: int = 16, image_size: int | tuple[int,
     if is_layout(source):
         return parse_layout(source, patch_size=patch_size, image_size=image_size)
     path = Path(source)
-    if path.suffix == ".toml" or path.is_file():
+    if path.suffix == ".toml" or os.path.isfile(path):
         return from_builtins(read_toml(path), Arch, source=source)
     raise ConfigError(
-        f"no arch {source!r}{suggest(source, NAMED_ARCHS)}; "
+        f"no arch {show_value(source)}{suggest(source[:100], NAMED_ARCHS)}; "
         "give a layout such as 'B6(197)-6(99)', a name of `fvsearch list archs`, or a TOML file"
     )
 
@@ -38,7 +39,8 @@ def resolved_arch(value: Any, place: str, patch_size: Any, image_size: Any) -> A
     if not isinstance(value, str):
         return value
     size = tuple(image_size) if isinstance(image_size, list) else image_size
-    if is_layout(value) and not (isinstance(patch_size, int) and isinstance(size, int | tuple)):
+    sizes = [patch_size, *(size if isinstance(size, tuple) and len(size) == 2 else [size])]
+    if is_layout(value) and not all(isinstance(edge, int) and edge > 0 for edge in sizes):
         raise ConfigError(
             f"a layout needs one `patch_size` (the space's in a search, else beside it) and `data.image_size`, but got {value!r} at {place}"
         )

@@ -1,10 +1,11 @@
 """What ships, and where a name leads."""
 
+import os
 from pathlib import Path
 from typing import Any, Literal
 
 from fvsearch.errors import ConfigError
-from fvsearch.records import read_toml, suggest
+from fvsearch.records import read_toml, show_value, suggest
 
 Kind = Literal["spaces", "studies", "transfers", "recipes"]
 """Transfer studies lie beside the other studies, and are told from them by what they hold."""
@@ -52,10 +53,11 @@ def locate(kind: Kind, source: str, beside: Path | None, place: str = "") -> Pat
     if source in known:
         return known[source]
     path = (beside or Path()) / source
-    if path.is_file():
+    if os.path.isfile(path):  # also of what can be no path
         return path
     if source.endswith(".toml"):
         raise ConfigError(f"no file {path}{place}")
     raise ConfigError(
-        f"no {SINGULAR[folder]} {source!r}{suggest(source, known)}; give a name of `fvsearch list {folder}` or a TOML file{place}"
+        f"no {SINGULAR[folder]} {show_value(source)}{suggest(source[:100], known)}; "
+        f"give a name of `fvsearch list {folder}` or a TOML file{place}"
     )

@@ -1,10 +1,10 @@
 """`--set KEY=VALUE`: read, and applied to what a TOML file holds."""
 
-import tomllib
 from collections.abc import Sequence
 from typing import Any
 
 from fvsearch.errors import ConfigError
+from fvsearch.records import parse_toml, show_value
 
 
 def apply_settings(content: dict[str, Any], settings: Sequence[str]) -> None:
@@ -24,8 +24,8 @@ def read_setting(text: str) -> tuple[str, Any]:
     if not separator or not all(key.split(".")):
         raise ConfigError(f"a setting must read KEY=VALUE, such as recipe.epochs=5, but got {text!r}")
     try:
-        return key, tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
+        return key, parse_toml(f"value = {value}", "a setting")["value"]
+    except ConfigError:
         return key, value.strip()
 
 
@@ -36,7 +36,7 @@ def apply(content: dict[str, Any], key: str, value: Any) -> None:
     for step in parents:
         place = _step(place, step, key) if isinstance(place, list) else place.setdefault(step, {})
         if not isinstance(place, dict | list):
-            raise ConfigError(f"a setting's key must lead to a value, but {step!r} holds {place!r} in {key}={value!r}")
+            raise ConfigError(f"a setting's key must lead to a value, but {step!r} holds {show_value(place)} in {key}={show_value(value)}")
     if isinstance(place, list):
         _step(place, last, key)
         place[int(last)] = value

@@ -1,5 +1,6 @@
 """Transfer studies: by name or path, with settings on top, every name in them resolved."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ def is_transfer(source: str) -> bool:
         ConfigError: A file that is not TOML.
     """
     path = files("studies").get(source, Path(source))
-    return path.is_file() and has_phases(read_toml(path))
+    return os.path.isfile(path) and has_phases(read_toml(path))
 
 
 def load_transfer(source: str, settings: Sequence[str] = ()) -> TransferStudy:

@@ -42,6 +42,7 @@ class Anchor(Record, frozen=True, kw_only=True):
         seconds: It took.
         backend: It was measured on; empty in ledgers of before backends were noted.
         versions: Of Python, fvsearch, Keras and what is below it; empty likewise.
+        joules: Energy it took, "gpu" and "cpu", where they told it.
     """
 
     throughput: float
@@ -51,6 +52,7 @@ class Anchor(Record, frozen=True, kw_only=True):
     seconds: float
     backend: str = ""
     versions: dict[str, str] = msgspec.field(default_factory=dict)
+    joules: dict[str, float] = msgspec.field(default_factory=dict)
 
 
 class MeasureRequest(Record, frozen=True, kw_only=True):
@@ -138,6 +140,7 @@ class Measured(Record, frozen=True, kw_only=True):
         ratio: Images/s over the reference's, paired by round.
         memory: Of one step.
         seconds: Wall time by activity: import, build, compile, measure, and wait (for another measurement on this device).
+        joules: Energy that it took, "gpu" and "cpu", where they tell it; import and wait are left out.
     """
 
     throughput: tuple[Interval, ...]
@@ -147,3 +150,4 @@ class Measured(Record, frozen=True, kw_only=True):
     device: str
     versions: dict[str, str]
     seconds: dict[str, float]
+    joules: dict[str, float] = msgspec.field(default_factory=dict)

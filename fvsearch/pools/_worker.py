@@ -30,6 +30,9 @@ from fvsearch.pools.base import TimedOut, WorkerDied
 _POLL_SECONDS = 1.0
 """Between looks at whether a silent worker lives: where it forked, loky does not see it die."""
 
+_ANSWER_SECONDS = 10.0
+"""That an idle worker may take to say that it lives; one that was stopped, or swapped out, never does."""
+
 # No file in the working folder may pass for a module of Python's. And loky is not to replace workers by the memory they take, for a
 # backend alone takes more than it allows: the pool's `max_tasks` is there for that.
 _ENVIRONMENT = {"PYTHONSAFEPATH": "1", "LOKY_MAX_MEMORY_LEAK_SIZE": "1e18"}
@@ -90,8 +93,8 @@ class Worker:
     @property
     def answers(self) -> bool:
         """Whether the process lives and waits for a task."""
-        with contextlib.suppress(WorkerDied):
-            self._call(os.getpid)
+        with contextlib.suppress(WorkerDied, TimedOut):
+            self._call(os.getpid, timeout=_ANSWER_SECONDS)
         return not self.ended
 
     def perform(self, task: bytes, timeout: float | None) -> Any:
@@ -111,17 +114,18 @@ class Worker:
         return result
 
     def _call(self, fn: Callable[..., Any], *arguments: Any, timeout: float | None = None) -> None:
-        limit = time.monotonic() + timeout if timeout else float("inf")
-        alive = True
+        left, alive = timeout or float("inf"), True
         try:
             future = self._executor.submit(fn, *arguments)
-            while (seconds := limit - time.monotonic()) > 0:
-                alive = self._process.is_alive()
+            while left > 0:
+                alive, asked = self._process.is_alive(), time.monotonic()
                 with contextlib.suppress(TimeoutError):
-                    future.result(min(_POLL_SECONDS, seconds))
+                    future.result(min(_POLL_SECONDS, left))
                     return
                 if not alive:
                     break
+                # While this process itself was stopped, or the machine slept, no time of the task's went by.
+                left -= min(time.monotonic() - asked, 2 * _POLL_SECONDS)
         except BrokenProcessPool:
             alive = False
         self.ended = True
@@ -154,6 +158,7 @@ def _settle(coordinator: int, log_path: Path | None) -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     # Its own process group, so that it can be killed with all that it starts.
     os.setsid()
+    _leave_guard()
     threading.Thread(target=_watch, args=(coordinator,), daemon=True).start()
     log = os.open(log_path or os.devnull, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
     for target, source in ((0, os.open(os.devnull, os.O_RDONLY)), (1, log), (2, log)):
@@ -161,6 +166,17 @@ def _settle(coordinator: int, log_path: Path | None) -> None:
     sys.stdout, sys.stderr = (os.fdopen(number, "w", buffering=1, encoding="utf-8", errors="backslashreplace") for number in (1, 2))
     # A crash below Python leaves its stack in the log.
     faulthandler.enable()
+
+
+def _leave_guard() -> None:
+    """A process that ends what this one started once this one is gone, where nobody is left to do so: Ray kills a worker alone."""
+    worker = os.getpid()
+    if os.fork() == 0:
+        # Not to hold any pipe of the worker's open.
+        os.closerange(0, min(os.sysconf("SC_OPEN_MAX"), 2**16))
+        while os.getppid() == worker:
+            time.sleep(0.2)
+        os.killpg(0, signal.SIGKILL)
 
 
 def _watch(coordinator: int) -> None:
@@ -177,11 +193,11 @@ def _perform(path: Path) -> None:
         ended = pickle.dumps((fn(argument), None))
     except BaseException as error:
         error.add_note(f"In the worker:\n{''.join(traceback.format_exception(error))}")
-        ended = pickle.dumps((None, _portable(error)))
+        ended = pickle.dumps((None, portable(error)))
     path.write_bytes(ended)
 
 
-def _portable(error: BaseException) -> BaseException:
+def portable(error: BaseException) -> BaseException:
     """The exception itself where reading it loads nothing into the coordinator that it lacks, else its text."""
     home = type(error).__module__
     plain = all(isinstance(argument, str | int | float | None) for argument in error.args)

@@ -39,7 +39,7 @@ def watch_training(run: "Run") -> Iterator[Callable[[dict[str, float]], None]]:
 
 ACTIVITIES = {
     "start": "starting the backend",
-    "wait": "waiting for {detail}, which measures on this device",
+    "wait": "waiting for {detail}",
     "compile": "compiling {detail}",
     "measure": "measuring {detail}",
 }

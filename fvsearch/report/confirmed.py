@@ -18,6 +18,7 @@ from fvsearch.report.intervals import Estimate, difference, mean
 from fvsearch.rungs import learned_objective
 from fvsearch.standing import Standing, minimised, turned
 from fvsearch.study import LEARNED, Study
+from fvsearch.training.energy import add_joules
 
 Verdict = Literal["kept", "dropped", "tied"]
 
@@ -74,6 +75,7 @@ class Confirmed(Record, frozen=True, kw_only=True):
         flattered: How much better the search's values of its front points were than their fresh means, on average, in the objective's
             unit and so that more than 0 is flattery; none where there is none to compare.
         seconds: Device-seconds of all fresh trainings, the smaller shares of the training split counted in.
+        joules: Energy that they took, "gpu" and "cpu", where they told it.
     """
 
     rows: tuple[Fresh, ...]
@@ -83,6 +85,7 @@ class Confirmed(Record, frozen=True, kw_only=True):
     missing: tuple[int, ...]
     flattered: float | None
     seconds: float
+    joules: dict[str, float] = msgspec.field(default_factory=dict)
 
     @property
     def luck(self) -> tuple[int, ...]:
@@ -129,6 +132,7 @@ def confirmed(study: Study, found: Sequence[Standing], trainings: Sequence[Confi
         missing=tuple(s.number for s in selected if s not in members),
         flattered=statistics.fmean(flattery) if flattery else None,
         seconds=sum(sum(one.seconds.values()) for one in trainings),
+        joules=add_joules(*(one.joules for one in trainings)),
     )
 
 

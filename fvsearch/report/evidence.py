@@ -35,14 +35,18 @@ class Evidence(Record, frozen=True, kw_only=True):
         return len(self.runs)
 
 
-def gather(ledger: Ledger) -> tuple[Evidence, ...]:
+def gather(ledger: Ledger, records: Iterable[TrialRecord]) -> tuple[Evidence, ...]:
     """Every arch that was trained to the end, those on the whole training split first, by trial.
 
     Where the search selected an arch by the value of its own training, that value is high by its seed too (the winner's curse); so the
     training counts only for archs that the study names, and for those that were never confirmed.
+
+    Args:
+        ledger: Of the study.
+        records: Its trials.
     """
     study, quiet = ledger.study, ledger.quiet_pass().throughput
-    trials = {trial.arch_hash: trial for trial in ledger.trials()}
+    trials = {trial.arch_hash: trial for trial in records}
     named = {arch.arch_hash for arch in (study.baseline, *study.listed_starts, *(study.confirm.archs if study.confirm else ()))}
     fresh: dict[tuple[str, float], list[Run]] = {}
     archs = {trial.arch_hash: (trial.arch, trial.layout) for trial in trials.values()}

@@ -2,12 +2,16 @@
 
 from collections.abc import Iterable, Mapping
 
+import msgspec
+
 from fvsearch.budgets import Budget, allowed
 from fvsearch.ledger import Invocation, Ledger, QuietPass, TrialRecord
 from fvsearch.meters.measured import Anchor
 from fvsearch.recipe import Recipe
 from fvsearch.records import Record
+from fvsearch.report.confirmed import Confirmed
 from fvsearch.study import Data, EarlyStopping, Objective, Study
+from fvsearch.training.energy import add_joules
 
 
 class Facts(Record, frozen=True, kw_only=True):
@@ -25,6 +29,7 @@ class Facts(Record, frozen=True, kw_only=True):
         versions: All that trials ran with, by package.
         predictions: What predictions rest on and how far they err, in a line; empty before that is settled.
         commands: Every start of `fvsearch run`, oldest first.
+        ledger: The database that coordinators share, without a password; empty where the ledger lies in the folder.
     """
 
     name: str
@@ -51,6 +56,7 @@ class Facts(Record, frozen=True, kw_only=True):
     commands: tuple[str, ...]
     started: str
     ended: str
+    ledger: str = ""
 
 
 class Bill(Record, frozen=True, kw_only=True):
@@ -63,6 +69,8 @@ class Bill(Record, frozen=True, kw_only=True):
         confirmation: Training front and baseline again with fresh seeds.
         wall: Of all starts of `fvsearch run`, as far as it is on record.
         starts: Of `fvsearch run`.
+        joules: Energy in all, "gpu" and "cpu", of what told it.
+        silent: Trials that took time on a device and of which nothing told the energy.
     """
 
     activities: dict[str, float]
@@ -71,6 +79,8 @@ class Bill(Record, frozen=True, kw_only=True):
     wall: float
     starts: int
     confirmation: float = 0.0
+    joules: dict[str, float] = msgspec.field(default_factory=dict)
+    silent: int = 0
 
     @property
     def trials(self) -> float:
@@ -91,9 +101,10 @@ def read_bill(
     anchor: Anchor | None,
     quiet: QuietPass,
     invocations: tuple[Invocation, ...],
-    confirmation: float = 0.0,
+    confirmed: Confirmed | None = None,
 ) -> Bill:
     """The bill of a study so far."""
+    own = [trial for trial in trials if not trial.imported and trial.seconds]
     names = [*ACTIVITIES, *sorted({name for trial in trials for name in trial.seconds} - set(ACTIVITIES))]
     return Bill(
         activities={name: sum(trial.seconds.get(name, 0.0) for trial in trials if not trial.imported) for name in names},
@@ -101,7 +112,14 @@ def read_bill(
         quiet_pass=quiet.seconds,
         wall=sum(invocation.seconds for invocation in invocations),
         starts=len(invocations),
-        confirmation=confirmation,
+        confirmation=confirmed.seconds if confirmed else 0.0,
+        joules=add_joules(
+            *(trial.joules for trial in own),
+            anchor.joules if anchor else {},
+            quiet.joules,
+            confirmed.joules if confirmed else {},
+        ),
+        silent=sum(not trial.joules for trial in own),
     )
 
 
@@ -137,6 +155,7 @@ def read_facts(ledger: Ledger, trials: tuple[TrialRecord, ...], anchor: Anchor |
         commands=tuple(invocation.command for invocation in invocations),
         started=min((invocation.started for invocation in invocations), default=""),
         ended=max((trial.ended for trial in trials), default=""),
+        ledger=ledger.shared.shown if ledger.shared else "",
     )
 
 

@@ -5,11 +5,12 @@ of a kind is told which trainings would tell. Intervals are 95% each, Student's 
 """
 
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import NamedTuple
 
 from fvsearch.arch import Arch
-from fvsearch.ledger import Ledger
+from fvsearch.ledger import Ledger, TrialRecord
 from fvsearch.report import kin
 from fvsearch.report.evidence import Evidence, Run, gather
 from fvsearch.report.intervals import Estimate, contrast, difference, mean
@@ -36,10 +37,15 @@ STEPS = 0.1
 """Epochs that differ by no more than this share of the recipe's are the same number of steps."""
 
 
-def study_findings(ledger: Ledger) -> tuple[Finding, ...]:
-    """The findings of a ledger's study; none where it neither asks for several seeds of anything nor can tell of any finding."""
+def study_findings(ledger: Ledger, records: Iterable[TrialRecord]) -> tuple[Finding, ...]:
+    """The findings of a ledger's study; none where it neither asks for several seeds of anything nor can tell of any finding.
+
+    Args:
+        ledger: Of the study.
+        records: Its trials.
+    """
     study = ledger.study
-    findings = read_findings(gather(ledger), study.baseline, study.recipe.epochs, study.data.train_share)
+    findings = read_findings(gather(ledger, records), study.baseline, study.recipe.epochs, study.data.train_share)
     asked = study.confirm is not None
     return findings if asked or any(finding.verdict != "cannot tell" for finding in findings) else ()
 
@@ -80,10 +86,25 @@ class _Known:
         self.base = [one for one in self.whole if one.arch.canonical() == self.baseline]
         self.twins = [one for one in self.whole if kin.is_twin(one.arch, self.baseline)]
 
-    def pairs(self, related: kin.Related, roles: tuple[str, str], others: Iterable[Evidence] | None = None) -> list[Pair]:
-        """Archs that were trained on the whole split, by how they are related."""
-        seconds = self.whole if others is None else list(others)
+    def pairs(self, related: kin.Related, roles: tuple[str, str], others: Iterable[Evidence]) -> list[Pair]:
+        """Archs that were trained on the whole split, by how they are related to others."""
+        seconds = list(others)
         return [Pair(first, second, roles) for first in self.whole for second in seconds if related(first.arch, second.arch)]
+
+    def kindred(self, related: kin.Related, roles: tuple[str, str], shared: Callable[[Arch], Hashable]) -> list[Pair]:
+        """Archs that were trained on the whole split, by how they are related to each other.
+
+        Args:
+            related: How.
+            roles: What each stands for.
+            shared: What archs have in common that are so related: of thousands, few need to be compared.
+        """
+        groups: defaultdict[Hashable, list[Evidence]] = defaultdict(list)
+        for one in self.whole:
+            groups[shared(one.arch)].append(one)
+        return [
+            Pair(first, second, roles) for first in self.whole for second in groups[shared(first.arch)] if related(first.arch, second.arch)
+        ]
 
 
 def top1(run: Run) -> float:
@@ -231,8 +252,8 @@ def _turned(estimate: Estimate) -> Estimate:
 
 def _pooling(known: _Known) -> tuple[Aspect, ...]:
     """Finding 2."""
-    kinds = known.pairs(kin.by_mean_and_max, ("mean", "max"))
-    boundaries = known.pairs(kin.at_once_and_twice, ("stride 4 once", "stride 2 twice"))
+    kinds = known.kindred(kin.by_mean_and_max, ("mean", "max"), kin.apart_from_pooling)
+    boundaries = known.kindred(kin.at_once_and_twice, ("stride 4 once", "stride 2 twice"), kin.apart_from_boundaries)
     return (
         _aspect(
             "mean pooling beats max: higher validation top-1 where nothing else differs",

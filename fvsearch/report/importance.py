@@ -5,6 +5,7 @@ Leyton-Brown, "An Efficient Approach for Assessing Hyperparameter Importance", I
 each, at the archs that the engine chose to try.
 """
 
+import random
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -19,12 +20,15 @@ if TYPE_CHECKING:
 FEWEST = 10
 """Trials below which a forest has nothing to split."""
 
+MOST = 400
+"""Trials that a forest is fitted to, drawn from all where there are more: its time grows with the square of them."""
+
 
 class Importance(Record, frozen=True, kw_only=True):
     """The share of each param in how the first learned objective varies over the space.
 
     Attributes:
-        trials: Completed trials that it is estimated from, trained to the end.
+        trials: Completed trials that it is estimated from, trained to the end; of more than `MOST`, so many that were drawn.
         shares: By param, greatest first; they sum to 1.
         note: Why there is none, if so.
     """
@@ -47,6 +51,8 @@ def importance(study: Study, trials: Sequence[TrialRecord]) -> Importance:
         return Importance(trials=len(told), note="the study has a list of architectures and no params to compare")
     if len(told) < FEWEST:
         return Importance(trials=len(told), note=f"it takes {FEWEST} trials trained to the end, and there are {len(told)}")
+    if len(told) > MOST:
+        told = random.Random(study.seed).sample(told, MOST)
     values = [trial.values[learned] for trial in told]
     if len(set(values)) == 1:
         return Importance(trials=len(told), note="all trials came to the same value")

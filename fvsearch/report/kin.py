@@ -1,7 +1,7 @@
 """How two archs are related: what one changes of the other. The report's comparisons are found by these, in any study."""
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 
 from fvsearch.arch import Arch, Stage
 
@@ -29,6 +29,16 @@ def is_twin(arch: Arch, of: Arch) -> bool:
     if not (arch.pools and uniform(arch) and uniform(of)) or of.pools:
         return False
     return arch.depth == of.depth and _size(arch.stages[0]) == _size(of.stages[0]) and _around(arch) == _around(of)
+
+
+def apart_from_pooling(arch: Arch) -> Hashable:
+    """What two archs share that differ in the kind of pooling alone."""
+    return _around(arch), arch.pool_query_only, tuple((_size(stage), stage.depth, stage.pool_stride) for stage in arch.stages)
+
+
+def apart_from_boundaries(arch: Arch) -> Hashable:
+    """What two archs share that differ in where they pool and by how much, and are of one size throughout."""
+    return _around(arch), arch.depth, frozenset(poolings(arch)), frozenset(_size(stage) for stage in arch.stages)
 
 
 def by_mean_and_max(arch: Arch, other: Arch) -> bool:

@@ -2,8 +2,11 @@
 
 from collections.abc import Sequence
 
+import msgspec
+
 from fvsearch.confirming import is_confirmed
 from fvsearch.ledger import Ledger, TrialRecord
+from fvsearch.ledger.crew import Coordinator, coordinators
 from fvsearch.records import Record
 from fvsearch.standing import ledger_standings
 from fvsearch.underway import Underway, time_left, underway
@@ -40,9 +43,15 @@ class Now(Record, frozen=True, kw_only=True):
 
 def now_of(ledger: Ledger) -> Now:
     """Where the search is whose ledger this is."""
-    study, folder, records, live = ledger.study, ledger.folder, ledger.trials(), read_live(ledger.folder)
-    alive = live is not None and is_alive(live)
-    running = tuple(underway(study, folder, record) for record in records if record.state == "running")
+    study, folder, entries = ledger.study, ledger.folder, ledger.entries()
+    records = [entry.record for entry in entries]
+    crew = coordinators(ledger, left=True) if ledger.shared else ()
+    live = told_by(crew) if ledger.shared else read_live(folder)
+    alive = any(map(works, crew)) if ledger.shared else live is not None and is_alive(live)
+    hosts = {one.id: one.member.process.host for one in crew}
+    running = tuple(
+        underway(study, folder, entry.record, hosts.get(entry.owner, "")) for entry in entries if entry.record.state == "running"
+    )
     return Now(
         alive=alive,
         activity=live.activity if live and alive else "",
@@ -54,6 +63,33 @@ def now_of(ledger: Ledger) -> Now:
         seconds_left=_seconds_left(ledger, live, records) if live and alive else None,
         feasible=live.feasible if live else "",
         next="" if alive else _next(ledger, live, records, running),
+    )
+
+
+def works(one: Coordinator) -> bool:
+    """Whether a coordinator works, as far as a reader can tell at once: by its process, or by its clock when its heart last beat."""
+    process, member = one.member.process, one.member
+    return not one.left and (process.lives if process.can_be_seen else bool(member.at) and seconds_since(member.at) < member.lease.length)
+
+
+def told_by(crew: Sequence[Coordinator]) -> Live | None:
+    """What coordinators told last, those that work if any does, as one; none where none told anything."""
+    working = [one for one in crew if works(one)]
+    lives = [(one, msgspec.json.decode(one.member.told, type=Live)) for one in working or crew if one.member.told]
+    if not lives:
+        return None
+    latest = max((live for _, live in lives), key=lambda live: live.at)
+    if not working:
+        return latest
+    hosts: dict[str, list[str]] = {}
+    for one, live in lives:
+        hosts.setdefault(live.activity, []).append(one.member.process.host)
+    doing = "; ".join(f"{activity} on {', '.join(sorted(on))}" for activity, on in hosts.items())
+    return msgspec.structs.replace(
+        latest,
+        activity=doing if len(working) == 1 else f"{len(working)} coordinators: {doing}",
+        refused=sum(live.refused for _, live in lives),
+        hypervolume=max((live.hypervolume for _, live in lives if live.hypervolume is not None), default=None),
     )
 
 

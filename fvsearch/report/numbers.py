@@ -3,6 +3,7 @@
 A Summary is plain data (`to_json`): front.json holds it, the tables and the page draw it and compute nothing of their own.
 """
 
+import itertools
 from typing import Literal, get_args
 
 import msgspec
@@ -78,6 +79,7 @@ class Row(Record, frozen=True, kw_only=True):
         macs: Per image, forward.
         constraints: By budget; at most 0 is within it.
         seconds: Device-seconds by activity.
+        joules: Energy by what took it, "gpu" and "cpu", where they told it.
         curve: The first learned objective after each epoch, the mean over repeats.
         picks: What it is picked as.
         imported: Where it was taken over from, as "FOLDER #NUMBER"; empty for a trial of this study.
@@ -103,6 +105,7 @@ class Row(Record, frozen=True, kw_only=True):
     curve: tuple[float, ...]
     picks: tuple[Pick, ...] = ()
     imported: str = ""
+    joules: dict[str, float] = msgspec.field(default_factory=dict)
 
     @property
     def is_baseline(self) -> bool:
@@ -149,7 +152,7 @@ class Summary(Record, frozen=True, kw_only=True):
     @property
     def baseline(self) -> Row | None:
         """Trial 0, once it has started."""
-        return next((row for row in self.rows if row.is_baseline), None)
+        return next((row for row in (*self.front, *self.others[:1]) if row.is_baseline), None)  # others are by number
 
     def at(self, place: Place) -> tuple[Row, ...]:
         """The trials of a place, by number."""
@@ -157,7 +160,7 @@ class Summary(Record, frozen=True, kw_only=True):
 
     def row(self, number: int) -> Row:
         """The trial of a number."""
-        return next(row for row in self.rows if row.number == number)
+        return next(row for row in itertools.chain(self.front, self.others) if row.number == number)
 
     def to_json(self) -> str:
         """One JSON document: bytes, images/s, seconds and shares, unrounded."""
@@ -185,10 +188,10 @@ def summarise(ledger: Ledger) -> Summary:
         others=tuple(row for row in rows if row.place != "front"),
         hypervolume=hypervolume(study, found),
         rungs=rung_rows(study, [s.trial for s in found]),
-        bill=read_bill(tuple(s.trial for s in found), anchor, quiet, ledger.invocations(), again.seconds if again else 0.0),
+        bill=read_bill(tuple(s.trial for s in found), anchor, quiet, ledger.invocations(), again),
         posterior=believed,
         confirmed=again,
-        findings=study_findings(ledger),
+        findings=study_findings(ledger, [s.trial for s in found]),
     )
 
 
@@ -250,6 +253,7 @@ def _row(standing: Standing, baseline: Standing | None, learned: str, picks: tup
         curve=mean_curve([[epoch[learned] for epoch in repeat.epochs if learned in epoch] for repeat in trial.repeats]),
         picks=picks,
         imported=trial.imported,
+        joules=trial.joules,
     )
 
 

@@ -57,6 +57,7 @@ def render(summary: Summary) -> str:
     from fvsearch.report import confirmed_view, plots
     from fvsearch.report.findings_view import finding_lines
 
+    deepest = max((one.arch.depth for one in summary.rows), default=0)
     figures = {
         "memory": plots.tradeoff(summary, "memory"),
         "throughput": plots.tradeoff(summary, "throughput"),
@@ -73,9 +74,9 @@ def render(summary: Summary) -> str:
         summary=summary,
         facts=_facts(summary),
         tiles=_tiles(summary),
-        front=[_front_row(row, summary) for row in _with_baseline(summary)],
-        rows=[_any_row(row, summary) for row in summary.rows],
-        problems=[_any_row(row, summary) for row in (*summary.at("failed"), *summary.at("infeasible"))],
+        front=[_front_row(row, summary, deepest) for row in _with_baseline(summary)],
+        rows=[_any_row(row, summary, deepest) for row in summary.rows],
+        problems=[_any_row(row, summary, deepest) for row in (*summary.at("failed"), *summary.at("infeasible"))],
         others=[o.name for o in summary.facts.objectives if o.name not in (summary.learned, "memory", "throughput")],
         beside=[name for name in ("num_params", "macs") if all(o.name != name for o in summary.facts.objectives)],
         counts=[(PLACE_WORDS[place], summary.counts[place]) for place in PLACES if summary.counts[place]],
@@ -113,8 +114,8 @@ def _tiles(summary: Summary) -> list[dict[str, str]]:
     return found
 
 
-def _front_row(row: Row, summary: Summary) -> dict[str, Any]:
-    return _any_row(row, summary) | {
+def _front_row(row: Row, summary: Summary, deepest: int) -> dict[str, Any]:
+    return _any_row(row, summary, deepest) | {
         "picks": row.picks,
         "believed": _believed(row, summary),
         "memory": _sides("memory", row.memory),
@@ -143,8 +144,7 @@ def _other_objectives(summary: Summary) -> list[Any]:
     return [o for o in summary.facts.objectives if o.name not in (summary.learned, "memory", "throughput")]
 
 
-def _any_row(row: Row, summary: Summary) -> dict[str, Any]:
-    deepest = max(one.arch.depth for one in summary.rows)
+def _any_row(row: Row, summary: Summary, deepest: int) -> dict[str, Any]:
     return {
         "number": row.number,
         "place": row.place,
@@ -232,5 +232,6 @@ def _facts(summary: Summary) -> list[tuple[str, str]]:
         "First start": clock(facts.started),
         "Last trial ended": clock(facts.ended),
         "Folder": facts.folder,
+        "Ledger": facts.ledger,
     }
     return [(name, value) for name, value in lines.items() if value]

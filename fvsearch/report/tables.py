@@ -71,6 +71,7 @@ def status_table(ledger: Ledger) -> "RenderableType":
         "space": now.feasible,
         "predictions": facts.predictions,
         "time": _time(bill, now),
+        "energy": words.energy(bill),
     }
     for name, text in told.items():
         if text:
@@ -98,10 +99,14 @@ def running_table(learned: str, running: Sequence[Underway], heading: str = "run
     table.add_column(heading, justify="right")
     table.add_column("epoch", no_wrap=True)
     table.add_column(f"{words.NAMES[learned]}\nso far", justify="right", no_wrap=True)
+    hosts = any(one.host for one in running)
+    if hosts:
+        table.add_column("on", no_wrap=True)
     table.add_column("layout", overflow="fold")
     for one in running:
         latest = words.NONE if one.latest is None else words.objective(learned, one.latest)
-        table.add_row(f"#{one.number}", f"{one.epochs} of {one.of}", latest, Text(one.layout))
+        host = [Text(one.host)] if hosts else []
+        table.add_row(f"#{one.number}", f"{one.epochs} of {one.of}", latest, *host, Text(one.layout))
     return table
 
 

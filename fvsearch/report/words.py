@@ -1,10 +1,11 @@
 """How a study reads: names of things, costs with their ratio, and the sentence that says what was found."""
 
 from fvsearch.recipe import Recipe
+from fvsearch.report.facts import Bill
 from fvsearch.report.intervals import Estimate
 from fvsearch.report.numbers import Quantity, Row, Summary
 from fvsearch.study import LEARNED
-from fvsearch.units import show_bytes, show_count, show_throughput
+from fvsearch.units import show_bytes, show_count, show_joules, show_throughput
 from fvsearch.volume import Reference
 
 NAMES = {
@@ -136,6 +137,15 @@ def reference_point(reference: Reference) -> str:
     return f"Hypervolume is measured from {', '.join(parts)}, a point that no trial moves."
 
 
+def energy(bill: Bill) -> str:
+    """`1.26 MJ (0.35 kWh): gpu 1.10 MJ (0.31 kWh), cpu 160 kJ`; empty where nothing told any."""
+    if not bill.joules:
+        return ""
+    parts = ", ".join(f"{name} {show_joules(joules)}" for name, joules in sorted(bill.joules.items(), reverse=True))
+    whole = f"{show_joules(sum(bill.joules.values()))}: {parts}" if len(bill.joules) > 1 else parts
+    return f"{whole}; {plural(bill.silent, 'trial')} took energy that nothing told" if bill.silent else whole
+
+
 def plural(count: int, word: str) -> str:
     """2, "trial" -> 2 trials."""
     return f"{count:,} {word}{'' if count == 1 else 's'}"
@@ -196,6 +206,8 @@ def caution(summary: Summary) -> str:
         said = f"{summary.facts.repeats} seeds: values are means over {summary.facts.repeats} trainings, ± is their standard deviation."
     if len(summary.facts.backends) > 1:
         said += f" Trials ran on {' and '.join(summary.facts.backends)}: what was measured of them does not compare."
+    if len(summary.facts.devices) > 1:
+        said += f" Trials ran on {' and '.join(summary.facts.devices)}: memory and time as measured on one do not compare with another's."
     if taken := [row for row in summary.rows if row.imported]:
         said += f" {plural(len(taken), 'trial')} came from {taken[0].imported.rpartition(' #')[0]}, trained and measured there."
     return said

@@ -26,6 +26,11 @@ class Devices:
         """Such as "cpu", or "4 x NVIDIA H200"."""
         return device_name() if self.count == 1 else f"{self.count} x {device_name()}"
 
+    @property
+    def is_cpu(self) -> bool:
+        """Whether they are no accelerators."""
+        return device_name() == "cpu"
+
     def build(self, make: Callable[[], keras.Model]) -> keras.Model:
         """The compiled model that `make` makes, where its variables belong."""
         return make()

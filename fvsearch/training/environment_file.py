@@ -7,8 +7,9 @@ from pathlib import Path
 
 import msgspec
 
+from fvsearch.errors import ConfigError
 from fvsearch.files import write_atomically
-from fvsearch.records import Record
+from fvsearch.records import Record, from_json
 from fvsearch.training.environment import num_cores
 
 ENVIRONMENT_FILE = "environment.json"
@@ -52,8 +53,9 @@ class Environment(Record, frozen=True, kw_only=True):
 def read_environment(folder: Path) -> Environment:
     """What a run's folder tells of its starts; none where the file is not there, or broken."""
     try:
-        return msgspec.json.decode((folder / ENVIRONMENT_FILE).read_bytes(), type=Environment)
-    except (OSError, ValueError):
+        environment: Environment = from_json(folder / ENVIRONMENT_FILE, Environment)
+        return environment
+    except ConfigError:
         return Environment()
 
 

@@ -8,7 +8,7 @@ import msgspec
 from fvsearch.data import ArrayPair, Images, check_source, problem_notes
 from fvsearch.errors import ConfigError, RunError
 from fvsearch.files import write_atomically
-from fvsearch.records import Record
+from fvsearch.records import Record, from_json
 from fvsearch.study import Data
 from fvsearch.training.environment import set_environment
 from fvsearch.training.trained import Trained
@@ -148,8 +148,8 @@ def keep_evaluation(folder: Path, found: Evaluation) -> Path:
     """Write an evaluation beside the model, those of other splits kept; the path of evaluation.json."""
     path = folder / EVALUATION_FILE
     try:
-        kept = msgspec.json.decode(path.read_bytes(), type=dict[str, Evaluation])
-    except (OSError, ValueError):
+        kept = from_json(path, dict[str, Evaluation])
+    except ConfigError:
         kept = {}
     content = msgspec.json.encode({**kept, found.split: found})
     try:

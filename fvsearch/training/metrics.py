@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from fvsearch.files import write_atomically
+from fvsearch.files import naming, write_atomically
 from fvsearch.records import Record
 from fvsearch.units import show_share, show_throughput
 
@@ -84,7 +84,7 @@ class MetricsFile:
         for line in self.path.read_bytes().splitlines(keepends=True) if self.path.exists() else ():
             try:
                 metrics = msgspec.json.decode(line, type=EpochMetrics)
-            except (msgspec.DecodeError, UnicodeDecodeError):
+            except ValueError:
                 break
             if metrics.epoch != len(epochs) or not line.endswith(b"\n"):
                 break
@@ -99,7 +99,7 @@ class MetricsFile:
 
     def append(self, metrics: EpochMetrics) -> None:
         """Add the next epoch; it is on the disk when this returns."""
-        with self.path.open("ab") as file:
+        with naming(self.path), self.path.open("ab") as file:
             file.write(_line(metrics))
             file.flush()
             os.fsync(file.fileno())

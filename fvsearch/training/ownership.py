@@ -9,7 +9,7 @@ from fvsearch.arch import Arch
 from fvsearch.errors import ConfigError
 from fvsearch.files import write_atomically
 from fvsearch.recipe import Recipe
-from fvsearch.records import Record
+from fvsearch.records import Record, from_json
 from fvsearch.study import Data
 from fvsearch.training.segment import Segment
 
@@ -49,8 +49,9 @@ def identify(segment: Segment, backend: str) -> Identity:
 def read_identity(folder: Path) -> Identity | None:
     """Whose training a folder holds; none where it holds none, or its file is broken."""
     try:
-        return msgspec.json.decode((folder / "training.json").read_bytes(), type=Identity)
-    except (OSError, ValueError):
+        identity: Identity = from_json(folder / "training.json", Identity)
+        return identity
+    except ConfigError:
         return None
 
 

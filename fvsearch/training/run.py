@@ -1,6 +1,5 @@
 """A run: one full training of one arch, from a TOML file to model.keras, metrics and the test split's score."""
 
-import re
 from pathlib import Path
 from typing import Any, Literal
 
@@ -8,11 +7,11 @@ import msgspec
 
 from fvsearch.arch import Arch
 from fvsearch.data import check_source
-from fvsearch.errors import ConfigError, RunError, TrainingError
+from fvsearch.errors import RunError, TrainingError
 from fvsearch.files import locked_folder
 from fvsearch.library import resolve_recipe, resolved_arch
 from fvsearch.recipe import Recipe
-from fvsearch.records import Record, from_builtins, read_toml, require_at_least
+from fvsearch.records import Record, from_builtins, from_json, read_toml, require_at_least, require_name
 from fvsearch.study import Data, require_patches
 from fvsearch.training.best import best_epoch
 from fvsearch.training.distribute import Distribution, check_distribution, run_distributed
@@ -52,8 +51,7 @@ class Run(Record, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         require_at_least(0, self, "seed")
-        if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", self.name):
-            raise ConfigError(f"`name` must be letters, digits, '.', '_' and '-', for it names a folder, but got {self.name!r}")
+        require_name(self.name)
         require_patches(self.arch.patch_size, self.data)
         self.recipe.augmentation.require_colors(self.data.channels)
 
@@ -94,6 +92,7 @@ class RunSummary(Record, frozen=True, kw_only=True):
         notes: What a reader should know of how it went.
         input_pace: How fast images came; none where they were handed over whole.
         seconds: Wall time by activity.
+        joules: Energy that the training's latest start took, "gpu" and "cpu", where they tell it.
     """
 
     name: str
@@ -107,6 +106,7 @@ class RunSummary(Record, frozen=True, kw_only=True):
     seconds: dict[str, float]
     backend: str
     device: str
+    joules: dict[str, float] = msgspec.field(default_factory=dict)
 
 
 def train_run(run: Run, folder: Path, on_epoch: OnEpoch | None = None, distribution: Distribution | None = None) -> RunSummary:
@@ -155,7 +155,7 @@ def train_run(run: Run, folder: Path, on_epoch: OnEpoch | None = None, distribut
         model=str(folder / MODEL_FILE),
         last=result.epochs[-1],
         best=best_epoch(result.epochs),
-        test=msgspec.json.decode((folder / SCORE_FILE).read_bytes(), type=Score | None),
+        test=from_json(folder / SCORE_FILE, Score | None),
         # What could not be read of all splits is told by each.
         notes=tuple(dict.fromkeys((*result.notes, *ended))),
         measured=result.measured,
@@ -163,4 +163,5 @@ def train_run(run: Run, folder: Path, on_epoch: OnEpoch | None = None, distribut
         seconds=result.seconds,
         backend=result.backend,
         device=result.device,
+        joules=result.joules,
     )

@@ -26,7 +26,7 @@ import msgspec
 from fvsearch.arch import Arch
 from fvsearch.budgets import Phase
 from fvsearch.errors import ConfigError, FvsearchError, TrainingError
-from fvsearch.files import locked_folder, write_atomically
+from fvsearch.files import locked_folder, no_room, write_atomically
 from fvsearch.recipe import Recipe
 from fvsearch.records import Record, require_at_least
 from fvsearch.study import Data, require_patches
@@ -36,6 +36,9 @@ from fvsearch.training.start import Start
 
 if TYPE_CHECKING:
     from fvsearch.training.device import Devices
+
+REASON = 300
+"""Characters of another library's words that a reason keeps."""
 
 Status = Literal["completed", "over_memory", "failed"]
 OnEpoch = Callable[[dict[str, float]], None]
@@ -93,8 +96,9 @@ class SegmentResult(Record, frozen=True, kw_only=True):
         measured: Costs read from the device, by a training's first segment alone: "memory" in bytes.
         memory_source: How it was obtained.
         input_pace: How fast images came into this segment; none where they were handed over whole.
-        seconds: Wall time of this process by activity: import, build (data and model), measure, compile (first steps), train. On JAX the
-            step is compiled in measure, and training finds it compiled.
+        seconds: Wall time of this process by activity: import, build (data and model), measure, compile (first steps), train, and wait,
+            where a measurement had the device. On JAX the step is compiled in measure, and training finds it compiled.
+        joules: Energy that this process's part in it took, "gpu" and "cpu", where they tell it; the import of the backend is left out.
         device: Its name; of several, "4 x cpu".
         versions: Of Python, fvsearch, Keras and what is below it.
     """
@@ -107,6 +111,7 @@ class SegmentResult(Record, frozen=True, kw_only=True):
     memory_source: str = ""
     input_pace: InputPace | None = None
     seconds: dict[str, float] = msgspec.field(default_factory=dict)
+    joules: dict[str, float] = msgspec.field(default_factory=dict)
     backend: str = ""
     device: str = ""
     versions: dict[str, str] = msgspec.field(default_factory=dict)
@@ -136,6 +141,7 @@ def run_segment(segment: Segment, on_epoch: OnEpoch | None = None) -> SegmentRes
 
     Raises:
         ConfigError: The data cannot be read, or the folder cannot be written or holds another training.
+        DiskFullError: There is no room for the training's files.
         LockedError: Another process trains in the folder, and does not leave.
     """
     with locked_folder(Path(segment.folder)):
@@ -168,14 +174,17 @@ def run_locked(
         return ended
     if on_start is not None:
         work.notes += on_start()
-    try:
-        result = work.run(on_epoch)
-    except TrainingError as error:
-        result = work.result("failed", str(error))
-    except FvsearchError:
-        raise
-    except Exception as error:
-        return work.result(*explain_error(error, Path(segment.folder)))
+    with work.energy:
+        try:
+            result = work.run(on_epoch)
+        except TrainingError as error:
+            result = work.result("failed", str(error))
+        except FvsearchError:
+            raise
+        except Exception as error:
+            if full := no_room(error):
+                raise full from error
+            return work.result(*explain_error(error, Path(segment.folder)))
     write_atomically(work.result_path, msgspec.json.encode(Ended(segment=segment, result=result)))
     return result
 
@@ -192,12 +201,15 @@ def explain_error(error: Exception, folder: Path) -> tuple[Status, str]:
 
     Such a result is not kept: the device's memory may be free another time, and a bug mended.
     """
-    from fvsearch.training.device import device_name, is_out_of_memory
+    from fvsearch.training.device import OUT_OF_MEMORY, device_name, is_out_of_memory
 
     write_atomically(folder / "error.txt", "".join(traceback.format_exception(error)).encode())
-    line = next(iter(str(error).strip().splitlines()), "")
+    lines = [line for line in str(error).splitlines() if line.strip()] or [""]
     if is_out_of_memory(error):
-        return "over_memory", f"the memory of {device_name()} ran out: {line}"
+        # Keras begins with the layer, TensorFlow with its graph.
+        said = next((line for line in lines if any(sign in line for sign in OUT_OF_MEMORY)), lines[0])
+        return "over_memory", f"the memory of {device_name()} ran out: {said[:REASON]}"
+    line = lines[0][:REASON]
     return "failed", f"{type(error).__name__}: {line} (traceback in {folder / 'error.txt'})"
 
 

@@ -6,13 +6,13 @@ skipped is kept in transfer.json. A training that is gone on with has its weight
 
 import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from fvsearch.errors import ConfigError
 from fvsearch.files import write_atomically
-from fvsearch.records import Record, to_builtins
+from fvsearch.records import Record, from_json, to_builtins
 from fvsearch.weights.card import MODEL_FILE, read_card, read_model
 
 if TYPE_CHECKING:
@@ -89,8 +89,10 @@ def transfer_start(start: Start, model: "keras.Model", folder: Path) -> list[str
 def transfer_notes(folder: Path) -> list[str]:
     """What a reader should know of where a training's weights came from, as transfer.json tells it; nothing where there is none."""
     try:
-        told = msgspec.json.decode((folder / TRANSFER_FILE).read_bytes())
-    except (OSError, msgspec.DecodeError):
+        told = from_json(folder / TRANSFER_FILE, dict[str, Any])
+    except ConfigError:
+        return []
+    if not {"folder", "summary", "kernels_loaded"} <= set(told):
         return []
     notes = [f"weights from {told['folder']}: {told['summary']}"]
     if not told["kernels_loaded"]:

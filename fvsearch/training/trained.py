@@ -46,7 +46,7 @@ def read_trained(folder: Path) -> Trained:
         if (folder / "training.json").exists():
             again = f"fvsearch train {folder}" if (folder / RUN_FILE).exists() else "the command that began it"
             raise ConfigError(f"the training in {folder} has not ended, so there is no {MODEL_FILE} yet; `{again}` goes on with it")
-        if (folder / "ledger.db").exists():
+        if (folder / "ledger.db").exists() or (folder / "storage.toml").exists():
             raise ConfigError(f"{folder} holds a study, and a model's folder is wanted; `fvsearch export {folder}` gives a run to train")
     card = read_card(folder)
     run = from_toml(folder / RUN_FILE, Run) if (folder / RUN_FILE).is_file() else None

@@ -6,9 +6,13 @@ import keras
 import msgspec
 
 from fvsearch.data import SearchSplits, load_search_splits, problem_notes
+from fvsearch.errors import ConfigError
+from fvsearch.meters.lock import SharedDevice
 from fvsearch.meters.memory import step_memory
+from fvsearch.records import from_json
 from fvsearch.training.checkpoint import read_checkpoint, save_checkpoint
-from fvsearch.training.device import Devices, set_up_device, versions
+from fvsearch.training.device import Devices, device_name, set_up_device, versions
+from fvsearch.training.energy import device_energy
 from fvsearch.training.fit import Stopwatch, compile_model, recipe_model, steps_per_epoch, train_epochs
 from fvsearch.training.metrics import InputPace, MetricsFile
 from fvsearch.training.ownership import claim_folder, identify
@@ -16,6 +20,9 @@ from fvsearch.training.segment import Clock, Ended, OnEpoch, Segment, SegmentRes
 from fvsearch.training.start import transfer_notes, transfer_start
 from fvsearch.training.warm import WarmModel, keep_warm, take_warm
 from fvsearch.units import show_bytes
+
+LEAST_WAIT = 0.1
+"""Seconds for which a measurement must have had the device to be told of."""
 
 
 class Work:
@@ -39,15 +46,16 @@ class Work:
         self.measured: dict[str, float] = {}
         self.memory_source = ""
         self.input_pace: InputPace | None = None
+        self.energy = device_energy(self.devices.count, self.devices.is_cpu)
         self.identity = identify(segment, keras.backend.backend())
         self.notes = claim_folder(self.folder, self.identity)
 
     def ended(self) -> SegmentResult | None:
         """The result that stands on disk, if this very segment has ended and what it left is whole."""
         try:
-            ended = msgspec.json.decode(self.result_path.read_bytes(), type=Ended)
+            ended: Ended = from_json(self.result_path, Ended)
             checkpoint = read_checkpoint(self.checkpoint_path)
-        except (OSError, ValueError):
+        except (ConfigError, ValueError):
             return None
         # The start may lie elsewhere by now: its hash is the identity's.
         if msgspec.structs.replace(ended.segment, folder=self.segment.folder, start=self.segment.start) != self.segment:
@@ -97,6 +105,7 @@ class Work:
             memory_source=self.memory_source,
             input_pace=self.input_pace,
             seconds=self.clock.seconds,
+            joules=self.energy.joules(),
             backend=keras.backend.backend(),
             device=self.devices.name,
             versions=versions(),
@@ -134,21 +143,25 @@ class Work:
 
     def _train(self, model: keras.Model, splits: SearchSplits, epochs: range, on_epoch: OnEpoch | None) -> None:
         """Train these epochs. Metrics are written before the checkpoint, so that a checkpoint never lacks any."""
-        watch = Stopwatch()
+        watch, shared = Stopwatch(), SharedDevice(device_name())
         try:
-            with self.clock.time("train"):
+            with self.clock.time("train"), shared:
                 epochs = self.devices.begin(model, epochs)
                 for metrics in train_epochs(model, self.segment.recipe, splits, self.segment.seed, epochs, watch, self.devices):
                     self.metrics.append(metrics)
                     save_checkpoint(self.checkpoint_path, model, metrics.epoch + 1)
                     if on_epoch is not None:
                         on_epoch(msgspec.to_builtins(metrics))
+                    shared.give_way()
             self.input_pace = watch.input_pace
             if watch.input_pace is not None and watch.input_pace.bottleneck is not None:
                 self.notes.append(watch.input_pace.bottleneck)
         finally:
             self.clock.add("compile", watch.compile_seconds)
             self.clock.add("train", -watch.compile_seconds)
+            if shared.waited > LEAST_WAIT:
+                self.clock.add("train", -shared.waited)
+                self.clock.add("wait", shared.waited)
 
 
 def fresh_model(segment: Segment, num_train: int, devices: Devices) -> keras.Model:

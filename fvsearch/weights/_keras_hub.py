@@ -51,7 +51,7 @@ def load_keras_hub(path: Path) -> Any:
 
     try:
         if path.is_file():
-            return keras.saving.load_model(path, compile=False)
+            return keras.saving.load_model(path, compile=False, safe_mode=True)
         models = keras_hub.models
         # An absolute path, for keras-hub takes a name to be one of those it downloads.
         return (models.ViTImageClassifier if kind == CLASSIFIER else models.ViTBackbone).from_preset(str(path.resolve()))

@@ -7,7 +7,7 @@ import msgspec
 
 from fvsearch.arch import Arch
 from fvsearch.errors import ConfigError
-from fvsearch.files import replace_durably, write_atomically
+from fvsearch.files import removed_on_error, replace_durably, write_atomically
 from fvsearch.records import Record, from_toml, require_at_least, to_toml
 
 if TYPE_CHECKING:
@@ -47,9 +47,10 @@ class ModelCard(Record, frozen=True, kw_only=True):
 def write_model(folder: Path, model: "keras.Model", card: ModelCard) -> Path:
     """Write a model and its card; a kill leaves no card beside a model that is not its own. The path of model.keras."""
     draft = folder / ".draft.keras"
-    model.save(draft)
-    (folder / CARD_FILE).unlink(missing_ok=True)
-    replace_durably(draft, folder / MODEL_FILE)
+    with removed_on_error(draft):
+        model.save(draft)
+        (folder / CARD_FILE).unlink(missing_ok=True)
+        replace_durably(draft, folder / MODEL_FILE)
     write_atomically(folder / CARD_FILE, to_toml(card).encode())
     return folder / MODEL_FILE
 
@@ -81,7 +82,7 @@ def read_model(folder: Path) -> "tuple[ModelCard, keras.Model]":
 
     card = read_card(folder)
     try:
-        return card, keras.saving.load_model(folder / MODEL_FILE, compile=False)
+        return card, keras.saving.load_model(folder / MODEL_FILE, compile=False, safe_mode=True)
     except Exception as error:
         line = next(iter(str(error).strip().splitlines()), "")
         raise ConfigError(f"{folder / MODEL_FILE} does not load: {type(error).__name__}: {line}") from error

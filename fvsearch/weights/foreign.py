@@ -168,7 +168,7 @@ def read_told(text: str, name: str) -> Told:
     """
     try:
         return msgspec.json.decode(text, type=Told)
-    except (msgspec.DecodeError, ConfigError) as error:
+    except ValueError as error:
         raise ConfigError(f"the metadata `fvsearch` of {name} does not read: {error}") from None
 
 

@@ -96,3 +96,15 @@ def test_a_search_from_before_calibrations_keeps_its_formula(tmp_path: Path) -> 
     found = settle(ledger)
     assert found.calibration is None
     assert ledger.predictions() == found, "so status and the report say it"
+
+
+def test_where_trials_run_on_other_processors_what_is_kept_for_this_one_is_not_used(ledger: Ledger) -> None:
+    save_calibration(FOUND, calibration_path(FOUND.conditions, FOUND.machine))
+    found = settle_predictions(ledger, None, "jax", msgspec.structs.replace(ANCHOR, device="cpu"), here=False)
+    assert found.calibration is None
+    assert "is of this machine's processor" in found.note
+
+
+def test_a_gpu_is_the_same_wherever_it_is(ledger: Ledger) -> None:
+    save_calibration(FOUND, calibration_path(FOUND.conditions, FOUND.machine))
+    assert settle_predictions(ledger, None, "jax", ANCHOR, here=False).calibration == FOUND

@@ -182,6 +182,17 @@ def test_checking_a_source_does_not_run_a_users_code(here: Path) -> None:
         load_search_splits(stripes("package.images:load"))
 
 
+def test_a_users_folders_need_no_init_file(here: Path) -> None:
+    (here / "plain" / "deep").mkdir(parents=True)
+    (here / "plain" / "deep" / "mine.py").write_text(
+        "import numpy as np\ndef load(): return np.zeros((30, 8, 8, 1), 'uint8'), np.arange(30) % 3\n"
+    )
+    check_source(stripes("plain.deep.mine:load"))
+    assert sum(len(pair.labels) for pair in load(stripes("plain.deep.mine:load"))) == 30
+    with pytest.raises(ConfigError, match=r"no 'mien' in the package 'plain.deep' \(did you mean 'mine'\?\) at data.source"):
+        check_source(stripes("plain.deep.mien:load"))
+
+
 @pytest.mark.parametrize(
     ("source", "message"),
     [

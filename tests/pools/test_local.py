@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pool_tasks as tasks
 import pytest
+from fake_nvml import FakeNvml
 
 from fvsearch.errors import ConfigError, RunError
 from fvsearch.pools import TimedOut, WorkerDied, make_pool
@@ -98,6 +99,20 @@ def test_workers_divide_the_cores(pools, monkeypatch):
     assert run(pools(3), tasks.environment, names) == dict.fromkeys(names, "2")
     assert run(pools(16), tasks.environment, names) == dict.fromkeys(names, "1")
     assert run(pools(1), tasks.environment, names) == dict.fromkeys(names)
+
+
+def test_workers_have_a_gpu_each_and_who_replaces_one_has_its_own(pools, monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    FakeNvml(2).install(monkeypatch)
+    pool = pools(2)
+    first, second = dict(future.result(timeout=30) for future in [pool.submit(tasks.pinned, 0.5) for _ in range(2)]).items()
+    assert sorted((first[1], second[1])) == ["0", "1"]
+    os.kill(first[0], signal.SIGKILL)
+    again = dict(future.result(timeout=30) for future in [pool.submit(tasks.pinned, 0.5) for _ in range(2)])
+    assert sorted(again.values()) == ["0", "1"] and again[second[0]] == second[1]
+    # What is measured alone sees one of them.
+    names = ["CUDA_VISIBLE_DEVICES", "XLA_PYTHON_CLIENT_PREALLOCATE", "TF_FORCE_GPU_ALLOW_GROWTH", "NPROC"]
+    assert list(run(pools(1), tasks.environment, names).values()) == ["0", "false", "true", None]
 
 
 def test_the_users_own_thread_counts_win(pools, monkeypatch):

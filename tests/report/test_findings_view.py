@@ -31,7 +31,7 @@ def asking(tmp_path: Path) -> Ledger:
 
 
 def known(ledger: Ledger) -> dict[tuple[str, float], Evidence]:
-    return {(one.layout, one.train_share): one for one in gather(ledger)}
+    return {(one.layout, one.train_share): one for one in gather(ledger, ledger.trials())}
 
 
 def finals(one: Evidence) -> list[float]:
@@ -58,7 +58,8 @@ def test_costs_keep_their_source(asking: Ledger) -> None:
 
 def test_a_training_that_was_stopped_is_no_evidence(tmp_path: Path) -> None:
     short = STUDY.with_settings(recipe=msgspec.structs.replace(STUDY.recipe, epochs=STUDY.recipe.epochs + 1))
-    assert gather(enter(fill(empty(tmp_path, short)))) == ()
+    ledger = enter(fill(empty(tmp_path, short)))
+    assert gather(ledger, ledger.trials()) == ()
 
 
 def test_a_study_that_neither_asks_nor_can_tell_has_no_section(small: Ledger, page: str) -> None:

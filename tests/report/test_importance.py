@@ -53,6 +53,12 @@ def test_it_is_the_same_for_the_same_seed() -> None:
     assert importance(STUDY, drawn) != importance(STUDY.with_settings(seed=8), drawn)
 
 
+def test_of_many_trials_a_sample_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fvsearch.report.importance.MOST", 30)
+    found = importance(STUDY, trials(60, by_width))
+    assert found.trials == 30 and next(iter(found.shares)) == "stages.0.width"
+
+
 def test_it_is_of_the_first_learned_objective() -> None:
     falling = STUDY.with_settings(objectives=(STUDY.objectives[1], Objective(name="loss", direction="minimize")))
     assert importance(falling, trials(30, by_width)).shares["stages.0.width"] > 0.9

@@ -1,5 +1,6 @@
 """Where a search is, as another process sees it."""
 
+import datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,11 @@ from confirmations import enter
 from ledgers import EPOCHS, QUIET, STUDY, TRIALS, empty, fill, record, write_metrics
 
 from fvsearch.ledger import Ledger
-from fvsearch.report.live import now_of
+from fvsearch.ledger.crew import Coordinator, Lease, Member
+from fvsearch.processes import ProcessName
+from fvsearch.report.live import now_of, told_by
 from fvsearch.study import Confirm
-from fvsearch.watching import CONFIRMING, DONE, LIVE_FILE, Progress, keep_activity, kept, read_live
+from fvsearch.watching import CONFIRMING, DONE, LIVE_FILE, Live, Progress, keep_activity, kept, read_live
 
 RUNNING = (TRIALS[0], TRIALS[1], TRIALS[11])
 SHORT = STUDY.with_settings(trials=3)
@@ -134,3 +137,33 @@ def test_confirming_is_seen_and_keeps_what_the_search_told(tmp_path: Path) -> No
     assert now_of(ledger).next == "interrupted: the same `fvsearch confirm` goes on with what is still to be trained again"
     keep_activity(tmp_path, DONE)
     assert now_of(ledger).next == "at its end"
+
+
+# coordinators
+
+
+def coordinator(host: str, activity: str, left: bool = False, ago: float = 0.0, **told: Any) -> Coordinator:
+    at = (datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=ago)).isoformat(timespec="seconds")
+    process = ProcessName(host=host, number=1, born=1.0, place=f"{host}'s")
+    live = Live(
+        **({"at": at, "host": host, "process": 1, "born": 1.0, "activity": activity, "total": 9, "refused": 3} | told),
+        hypervolume=told.pop("hypervolume", None),
+        seconds_left=60.0,
+        feasible="",
+    )
+    member = Member(process=process, workers=2, lease=Lease(), told=msgspec.json.encode(live).decode(), at=at)
+    return Coordinator(id=host, beat=1, left=left, task=None, member=member)
+
+
+def test_of_several_coordinators_each_is_said_where_it_works_and_what_it_does() -> None:
+    crew = [coordinator("a", "searching"), coordinator("b", "searching", refused=4), coordinator("c", "measuring the front")]
+    live = told_by([*crew, coordinator("d", "searching", left=True), coordinator("e", "searching", ago=600)])
+    assert live is not None
+    assert live.activity == "3 coordinators: searching on a, b; measuring the front on c"
+    assert live.refused == 10
+
+
+def test_of_coordinators_that_are_gone_the_last_word_counts() -> None:
+    live = told_by([coordinator("a", DONE, left=True, ago=5), coordinator("b", "searching", ago=600)])
+    assert live is not None and live.has_ended
+    assert told_by([]) is None

@@ -144,6 +144,12 @@ def test_the_bill_has_a_line_for_each_use_of_the_device(reader: Reader) -> None:
     assert "2 min 20 s of device time" in reader.text
 
 
+def test_energy_is_in_the_bill_where_it_was_told(summary: Summary) -> None:
+    assert "Energy" not in render(summary)
+    bill = msgspec.structs.replace(summary.bill, joules={"gpu": 3.6e6}, silent=0)
+    assert "Energy: gpu 3.60 MJ (1.00 kWh)." in Reader(render(msgspec.structs.replace(summary, bill=bill))).text
+
+
 @pytest.mark.parametrize(
     "fact",
     [

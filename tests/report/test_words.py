@@ -22,7 +22,7 @@ def test_the_headline_says_how_many_are_on_the_front_and_how_good_the_best_is(su
     [
         ((), "No trial has started yet."),
         ((TRIALS[11],), "1 trial is running; none has ended yet."),
-        ((TRIALS[11], TRIALS[11]), "2 trials are running; none has ended yet."),
+        ((TRIALS[11], msgspec.structs.replace(TRIALS[10], state="running", top1=None)), "2 trials are running; none has ended yet."),
         ((TRIALS[0],), "1 of 1 trial is on the front; the best in validation top-1 is the baseline itself, with 96.0%."),
         ((TRIALS[6], TRIALS[7]), "Nothing is on the front yet: of 2 ended trials, 1 over budget as measured and 1 failed."),
         ((TRIALS[11], EVERY_STATE[7]), "Nothing is on the front yet: of 1 ended trial, 1 not trained to the end."),

@@ -3,6 +3,7 @@
 import functools
 import pickle
 import random
+import resource
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 from trainings import ARCH, EPOCHS, EXAMPLES, RECIPE, segment_in
 
-from fvsearch.errors import ConfigError, LockedError
+from fvsearch.errors import ConfigError, DiskFullError, LockedError
 from fvsearch.files import locked_folder
 from fvsearch.meters.measured import StepMemory
 from fvsearch.training import fit, work
@@ -233,6 +234,23 @@ def test_memory_that_runs_out_is_a_result_and_not_kept(tmp_path: Path, monkeypat
     assert result.reason.startswith(f"the memory of {result.device} ran out: ")
     assert "Traceback" in (tmp_path / "error.txt").read_text()
     assert not (tmp_path / "result.json").exists(), "another time there may be room"
+
+
+def test_a_full_disk_is_no_result_and_with_room_the_training_goes_on(whole: Training, begun: Path) -> None:
+    files = {path.name: path.read_bytes() for path in begun.iterdir()}
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # Room for a line of metrics, and half of a checkpoint.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(files["checkpoint.npz"]) // 2, before[1]))
+    try:
+        with pytest.raises(DiskFullError, match=r"have room, but there is none \(File too large: .*\); make room, and the same"):
+            run_segment(segment_in(begun, from_epoch=1))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    left = {path.name: path.read_bytes() for path in begun.iterdir()}
+    assert left.pop("metrics.jsonl").startswith(files.pop("metrics.jsonl"))
+    assert left == files
+    assert numbers(run_segment(segment_in(begun, from_epoch=1))) == numbers(whole[1])
+    assert state(begun) == state(whole[0])
 
 
 def test_a_bug_is_a_result_with_its_traceback_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,266 @@
+"""What benchmarks/search.py searches: archs whose true accuracy and costs are known, and the noise that a training adds.
+
+`table` is the real thing: the table's archs and no others, their trainings as they went. The others are of the whole space that the table's
+archs were drawn from:
+
+    fitted         a Gaussian process through the table's accuracies; the whole space, no budget
+    fitted-25      the same, where the memory budget leaves a quarter of the archs; all that follow have this budget
+    linear         the hypervolume counts costs as they are and not their logarithms
+    noisy          the seeds' noise doubled
+    off-10, off-30 true costs lie off the predicted ones by 10 or 30 percent, each arch's by itself
+    network        accuracy is a random network of the params, with as much of a trend that rises in each: no log, parameters or macs in it
+    unstructured   every arch's accuracy by itself: nothing can be learned
+"""
+
+import contextlib
+import functools
+import hashlib
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from _table import Table, read_table, table_study
+from numpy.typing import NDArray
+from scipy.stats import norm
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import RBF, ConstantKernel, DotProduct
+from sklearn.model_selection import KFold, cross_val_predict
+
+from fvsearch.arch import Arch
+from fvsearch.budgets import Budget
+from fvsearch.feasibility import Predictor
+from fvsearch.study import Proposer, Study
+
+Numbers = NDArray[np.float64]
+
+LEAST, MOST = 0.1, 0.99
+"""Accuracies that there can be: chance, and nearly all."""
+
+
+class Landscape(NamedTuple):
+    """Archs and the truth about them.
+
+    Attributes:
+        study: Its space, or its list of archs, with objectives and budget.
+        archs: All of them.
+        rows: Of each arch, by its hash.
+        top1: (archs,) without noise.
+        memory, throughput: (archs,) true ones, in the predictor's units.
+        noise: Standard deviation of a training's top1; none where trainings are known.
+        trainings: (archs, repeats) top1 of trainings.
+        logarithmic: Whether the hypervolume counts the logarithms of costs.
+    """
+
+    study: Study
+    archs: Sequence[Arch]
+    rows: dict[str, int]
+    top1: Numbers
+    memory: Numbers
+    throughput: Numbers
+    noise: float = 0.0
+    trainings: Numbers | None = None
+    logarithmic: bool = True
+
+    def observed(self, row: int, repeat: int) -> float:
+        """The top1 that a repeat of the benchmark sees of an arch, whoever proposes it."""
+        draw = chance(self.archs[row], f"training {repeat}")
+        if self.trainings is not None:
+            return float(self.trainings[row, int(draw * self.trainings.shape[1])])
+        return float(np.clip(self.top1[row] + self.noise * norm.ppf(draw), 0.0, 1.0))
+
+
+def chance(arch: Arch, what: str) -> float:
+    """A number between 0 and 1, an arch's own."""
+    return (int.from_bytes(hashlib.sha256(f"{what}/{arch.arch_hash}".encode()).digest()[:6], "big") + 0.5) / 2**48
+
+
+class Whole(NamedTuple):
+    """The whole space, enumerated.
+
+    Attributes:
+        inputs: (archs, params) in 0 to 1; 0 where inactive.
+        costs: (archs,) by name.
+    """
+
+    study: Study
+    archs: list[Arch]
+    rows: dict[str, int]
+    inputs: Numbers
+    costs: dict[str, Numbers]
+
+
+@functools.cache
+def table() -> Table:
+    """The table."""
+    return read_table()
+
+
+@functools.cache
+def whole() -> Whole:
+    """The space, some hundred thousand archs."""
+    study = table_study()
+    assert study.space is not None
+    archs, predictor = list(study.space.archs()), Predictor(study)
+    costs = [predictor.costs(arch) for arch in archs]
+    return Whole(
+        study=study,
+        archs=archs,
+        rows={arch.arch_hash: row for row, arch in enumerate(archs)},
+        inputs=inputs(study, archs),
+        costs={name: np.array([cost[name] for cost in costs], float) for name in costs[0]},
+    )
+
+
+def inputs(study: Study, archs: Sequence[Arch]) -> Numbers:
+    """(archs, params): depth, width, MLP size, stride, pooling of each stage, as shares of the greatest; 0 where there is no such stage."""
+    assert study.space is not None
+    count = len(study.space.stages)
+    found = np.zeros((len(archs), count, 5))
+    for row, arch in enumerate(archs):
+        for index, stage in enumerate(arch.stages):
+            found[row, index] = stage.depth, stage.width, stage.mlp_dim, stage.pool_stride, stage.pooling == "max"
+    flat = found.reshape(len(archs), -1)
+    return np.asarray(flat / np.maximum(_greatest(study), 1))
+
+
+def _greatest(study: Study) -> Numbers:
+    assert study.space is not None
+    choices = [stage.choices() for stage in study.space.stages]
+    return np.array(
+        [[max(map(int, stage[name])) for name in ("depth", "width", "mlp_dim", "pool_stride")] + [1] for stage in choices]
+    ).ravel()
+
+
+@functools.cache
+def fitted() -> Numbers:
+    """(archs,) the mean of a Gaussian process, a trend and what is smooth, over the params and the logarithms of parameters and macs."""
+    features, known = _features(), table()
+    with _at_bounds():
+        model = _gaussian_process().fit(features[_rows()], known.top1.mean(axis=1))
+    parts = np.array_split(features, max(1, len(features) // 5000))
+    return np.clip(np.concatenate([model.predict(part) for part in parts]), LEAST, MOST)
+
+
+@functools.cache
+def fit_quality() -> float:
+    """Share of the variance of the table's means that the fit explains in archs left out of it, a tenth at a time."""
+    means = table().top1.mean(axis=1)
+    with _at_bounds():
+        told = cross_val_predict(_gaussian_process(), _features()[_rows()], means, cv=KFold(10, shuffle=True, random_state=0))
+    return float(1 - np.square(told - means).sum() / np.square(means - means.mean()).sum())
+
+
+@functools.cache
+def _features() -> Numbers:
+    """(archs, features) that accuracy is fitted by."""
+    space = whole()
+    return np.column_stack([space.inputs, *(_standard(np.log(space.costs[name])) for name in ("num_params", "macs"))])
+
+
+@contextlib.contextmanager
+def _at_bounds() -> Iterator[None]:
+    """A length scale at its bound is a param that tells nothing, and no fault."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        yield
+
+
+def _rows() -> list[int]:
+    """Of the table's archs in the whole space."""
+    return [whole().rows[arch.arch_hash] for arch in table().archs]
+
+
+def _gaussian_process() -> GaussianProcessRegressor:
+    """One whose length scales are fitted by likelihood, and whose noise is that of the seeds."""
+    known = table()
+    # As a share of the variance of what is fitted, for that is standardised.
+    noise = known.noise**2 / known.top1.shape[1] / known.top1.mean(axis=1).var()
+    trend = ConstantKernel(1.0, (1e-3, 100)) * DotProduct(1.0, (1e-2, 10))
+    smooth = ConstantKernel(0.3, (1e-3, 100)) * RBF(np.ones(_features().shape[1]), (0.5, 20))
+    return GaussianProcessRegressor(trend + smooth, alpha=noise, normalize_y=True, random_state=0)
+
+
+@functools.cache
+def network() -> Numbers:
+    """(archs,) a random network of two layers, plus concave functions that rise in depth, width and MLP size; spread as the table is."""
+    space, rng = whole(), np.random.default_rng(0)
+    hidden = np.tanh(space.inputs @ rng.normal(0, 1.5, (space.inputs.shape[1], 32)) + rng.normal(0, 1, 32))  # (archs, 32)
+    wiggle = np.tanh(hidden @ rng.normal(0, 0.4, (32, 16))) @ rng.normal(0, 1, 16)  # (archs,)
+    rising = np.arange(space.inputs.shape[1]) % 5 < 3
+    trend = space.inputs[:, rising] ** rng.uniform(0.2, 1, rising.sum()) @ rng.uniform(0, 1, rising.sum())  # (archs,)
+    return _like_table(_standard(wiggle) + _standard(trend))
+
+
+@functools.cache
+def unstructured() -> Numbers:
+    """(archs,) by chance alone, spread as the table is."""
+    return _like_table(norm.ppf([chance(arch, "unstructured") for arch in whole().archs]))
+
+
+def _like_table(values: Numbers) -> Numbers:
+    return np.asarray(np.clip(table().top1.mean() + table().spread * _standard(values), LEAST, MOST))
+
+
+def _standard(values: Numbers) -> Numbers:
+    return np.asarray((values - values.mean()) / values.std())
+
+
+def _over_space(
+    top1: Callable[[], Numbers], *, feasible: float | None = 0.25, noise: float = 1.0, off: float = 0.0, logarithmic: bool = True
+) -> Landscape:
+    space = whole()
+    memory, throughput = space.costs["memory"], space.costs["throughput"]
+    study = space.study
+    if feasible is not None:
+        study = study.with_settings(budget=_budget(study, float(np.quantile(memory, feasible))))
+    if off:
+        memory, throughput = (values * np.exp(off * _deviates(kind)) for kind, values in (("memory", memory), ("throughput", throughput)))
+    return Landscape(study, space.archs, space.rows, top1(), memory, throughput, noise * table().noise, logarithmic=logarithmic)
+
+
+def _deviates(kind: str) -> Numbers:
+    """(archs,) by chance; the baseline's cost is measured before a search, so it is as predicted."""
+    found = norm.ppf([chance(arch, f"true {kind}") for arch in whole().archs])
+    found[whole().rows[whole().study.baseline.arch_hash]] = 0.0
+    return np.asarray(found)
+
+
+def _budget(study: Study, memory: float) -> Budget:
+    return Budget(memory=f"{memory / Predictor(study).baseline['memory']:.4f}x")
+
+
+def _real(feasible: float = 0.5) -> Landscape:
+    """The table; memory as measured, in the units of a prediction that is right for the baseline, and throughput as predicted."""
+    known, study = table(), table_study()
+    rows = {arch.arch_hash: row for row, arch in enumerate(known.archs)}
+    predictor = Predictor(study)
+    measured = known.memory * predictor.baseline["memory"] / known.memory[rows[study.baseline.arch_hash]]
+    listed = study.with_settings(
+        space=None,
+        engine=Proposer(name="listed", archs=tuple(known.archs)),
+        budget=_budget(study, float(np.quantile(measured, feasible))),
+    )
+    throughput = np.array([predictor.costs(arch)["throughput"] for arch in known.archs])
+    return Landscape(listed, known.archs, rows, known.top1.mean(axis=1), measured, throughput, trainings=known.top1)
+
+
+MAKERS: dict[str, Callable[[], Landscape]] = {
+    "table": _real,
+    "fitted-25": lambda: _over_space(fitted),
+    "fitted": lambda: _over_space(fitted, feasible=None),
+    "network": lambda: _over_space(network),
+    "linear": lambda: _over_space(fitted, logarithmic=False),
+    "noisy": lambda: _over_space(fitted, noise=2.0),
+    "off-10": lambda: _over_space(fitted, off=0.1),
+    "off-30": lambda: _over_space(fitted, off=0.3),
+    "unstructured": lambda: _over_space(unstructured),
+}
+"""By name."""
+
+
+@functools.cache
+def landscape(name: str) -> Landscape:
+    """By name; made once a process."""
+    return MAKERS[name]()

@@ -1,0 +1,103 @@
+"""A search replayed on a landscape: the project's own engine and screen, and instead of trainings the landscape's answers."""
+
+import math
+import sys
+from typing import NamedTuple
+
+import msgspec
+from _from_list import FromList
+from _landscapes import Landscape, landscape
+from _scores import Score
+from _table import table_study
+
+from fvsearch.budgets import is_met, violations
+from fvsearch.engines import Completed, Done, Engine, Infeasible, Outcome, Wait, make_engine
+from fvsearch.feasibility import Predictor
+from fvsearch.screening import Candidate, Screen, params_of
+from fvsearch.study import Proposer, Study
+
+
+class Searcher(NamedTuple):
+    """Who searches.
+
+    Attributes:
+        proposer: Settings of the engine.
+        refuses: Whether what is infeasible as predicted is refused before it is trained.
+        starts: Trials spread over predicted memory before the engine is asked; the engine's own number unless given.
+        most: Trials, where a suggestion takes so long that more are not worth it.
+    """
+
+    proposer: Proposer
+    refuses: bool = True
+    starts: int | None = None
+    most: int = sys.maxsize
+
+
+SEARCHERS: dict[str, Searcher] = {
+    **{sampler: Searcher(Proposer(sampler=sampler), refuses=False) for sampler in ("random", "nsga2", "tpe")},
+    "gp": Searcher(Proposer(sampler="gp"), refuses=False, most=33),
+    **{f"{sampler}+refusal": Searcher(Proposer(sampler=sampler)) for sampler in ("random", "nsga2", "tpe")},
+    "gp+refusal": Searcher(Proposer(sampler="gp"), most=33),
+    "tpe+refusal+starts": Searcher(Proposer(sampler="tpe"), starts=8),
+    "spread": Searcher(Proposer(sampler="random"), starts=sys.maxsize),
+    "front": Searcher(Proposer(name="front")),
+}
+"""By name; "spread" is archs spread over predicted memory, and no model."""
+
+
+def replay(name: str, searcher: str, repeat: int, trials: int) -> dict[str, list[float]]:
+    """Hypervolume after each trial, over the optimum's, by what counts as found: `Score.found`.
+
+    Args:
+        name: Of the landscape.
+        searcher: Its name.
+        repeat: Seeds the engine, and says which noise archs have.
+        trials: The baseline's counted in.
+    """
+    land, who = landscape(name), SEARCHERS[searcher]
+    trials = min(trials, who.most)
+    study = _study(land, who, repeat, trials)
+    predictor = Predictor(study, margins=None if who.refuses else dict.fromkeys(study.budget.limits(), math.inf))
+    if study.engine.name == "listed":
+        searched = table_study().with_settings(budget=study.budget, engine=who.proposer, seed=repeat)
+        engine: Engine = FromList(make_engine(searched, predictor), searched, land.archs)
+    else:
+        engine = make_engine(study, predictor)
+    screen = Screen(study, engine, predictor)
+    score = Score(name, believes=study.engine.name == "front")
+    candidate: Candidate | Wait | Done = Candidate(
+        params=params_of(study, study.baseline), arch=study.baseline, predicted=predictor.baseline
+    )
+    for _ in range(trials):
+        if not isinstance(candidate, Candidate):
+            break
+        screen.dispatch(candidate.arch)
+        outcome = _train(land, candidate, repeat, predictor)
+        if isinstance(outcome, Completed):
+            score.add(land.rows[candidate.arch.arch_hash], outcome.values)
+        score.close()
+        screen.tell(candidate.params, candidate.arch, outcome)
+        candidate = screen.next()
+    # What has nothing left to try has found what there is.
+    return {what: won + won[-1:] * (trials - len(won)) for what, won in score.found.items()}
+
+
+def _study(land: Landscape, who: Searcher, repeat: int, trials: int) -> Study:
+    """The landscape's, with the searcher's engine; of a list the engine "front" takes the list, the others search the space it is of."""
+    proposer, archs = who.proposer, land.study.engine.archs
+    if archs:
+        proposer = msgspec.structs.replace(proposer, name="front" if proposer.name == "front" else "listed", archs=archs)
+    if who.starts is not None:
+        proposer = msgspec.structs.replace(proposer, starts=min(who.starts, trials))
+    return land.study.with_settings(seed=repeat, trials=trials, engine=proposer)
+
+
+def _train(land: Landscape, candidate: Candidate, repeat: int, predictor: Predictor) -> Outcome:
+    """As a search is told: accuracy and memory as measured, throughput as predicted, for it is not measured beside other trainings."""
+    row = land.rows[candidate.arch.arch_hash]
+    told = {"memory": float(land.memory[row]), "throughput": candidate.predicted["throughput"]}
+    broken = violations(land.study.budget, told, predictor.baseline)
+    if not is_met(broken):
+        return Infeasible(constraints=broken)
+    values = {"top1": land.observed(row, repeat)} | told
+    return Completed(values=tuple(values[objective.name] for objective in land.study.objectives), constraints=broken)

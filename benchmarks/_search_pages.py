@@ -1,0 +1,141 @@
+"""The figures of benchmarks/search.py: tables for docs/search.md, and the plot."""
+
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+from _landscapes import fit_quality, table
+from _pages import markdown, replace_figures
+from _scores import feasible_share
+from numpy.typing import NDArray
+
+Won = dict[str, list[float]]
+"""Of a replay, hypervolume after each trial, over the optimum's: "seen", "trained", "believed", as `_scores.Score` has them."""
+
+Found = dict[str, list[Won]]
+"""By engine, of each repeat."""
+
+COLUMNS = (10, 16, 33, 100)
+"""Trials of which the tables tell."""
+
+TARGETS = ("nsga2", "nsga2+refusal")
+"""Whose hypervolume at the end others are timed by."""
+
+TITLES = {
+    "table": "Real table: trained archs, half of them feasible",
+    "fitted-25": "Whole space, fitted to the table, 25% feasible",
+    "network": "Whole space, a random network, 25% feasible",
+}
+
+STYLES = {
+    "random": ("0.6", "--"),
+    "nsga2": ("tab:blue", "--"),
+    "nsga2+refusal": ("tab:blue", "-"),
+    "tpe+refusal": ("tab:green", "-"),
+    "gp+refusal": ("tab:purple", "-"),
+    "spread": ("0.3", ":"),
+    "front": ("tab:red", "-"),
+}
+"""Color and line of the engines that the plot shows."""
+
+
+def shown(engines: Found, trials: int) -> str:
+    """A line an engine: median and quartiles at some trials, and the first trial at which its median has what NSGA-II had at the end."""
+    columns = [column for column in COLUMNS if column <= trials]
+    targets = {name: _quartiles(engines[name], "seen")[1, -1] for name in TARGETS if name in engines}
+    rows = []
+    for name, runs in engines.items():
+        for label, what in _fronts(name, runs):
+            found, trained = _quartiles(runs, what), _quartiles(runs, "trained")[1]
+            told = [_told(found[:, column - 1]) if column <= found.shape[1] else "" for column in columns]
+            most = [_number(trained[column - 1]) if column <= len(trained) else "" for column in columns[-2:]]
+            rows.append([label, str(len(runs)), *told, *most, *(_reached(found[1], target) for target in targets.values())])
+    header = ["engine", "repeats", *(f"at {column}" for column in columns), *(f"trained by {column}" for column in columns[-2:])]
+    return markdown([*header, *(f"has {name}'s at" for name in targets)], rows)
+
+
+def _fronts(name: str, runs: list[Won]) -> list[tuple[str, str]]:
+    """The fronts of an engine, as they are called and what they are made of."""
+    return [(name, "believed"), (f"{name}, as observed", "seen")] if "believed" in runs[0] else [(name, "seen")]
+
+
+def _quartiles(runs: list[Won], what: str) -> NDArray[np.float64]:
+    """(quartiles, trials): lower quartile, median, upper quartile."""
+    return np.asarray(np.quantile(np.array([won[what] for won in runs]), [0.25, 0.5, 0.75], axis=0))
+
+
+def _told(quartiles: NDArray[np.float64]) -> str:
+    low, middle, high = map(_number, quartiles)
+    return f"**{middle}** {low}–{high}"
+
+
+def _number(share: float) -> str:
+    return f"{share:.3f}".removeprefix("0")
+
+
+def _reached(median: NDArray[np.float64], target: float) -> str:
+    """The first trial at which the median is there."""
+    there = np.flatnonzero(median >= target)
+    return str(there[0] + 1) if len(there) else f"> {len(median)}"
+
+
+def write_page(page: Path, found: dict[str, Found], trials: int) -> None:
+    """Put what is known into the page."""
+    parts = [_about()]
+    for name, engines in found.items():
+        share = feasible_share(name)
+        parts += [f"### {name}", f"{share:.0%} feasible." if share < 1 else "No budget.", shown(engines, trials)]
+    replace_figures(page, "search", parts)
+
+
+def _about() -> str:
+    """Where the figures are from."""
+    known, quality = table(), fit_quality()
+    made = known.provenance[-1]
+    versions = ", ".join(f"{name} {version(name)}" for name in ("optuna", "numpy", "scipy", "scikit-learn"))
+    trained = ", ".join(f"{name} {number}" for name, number in made["versions"].items() if name != "fvsearch")
+    means = known.top1.mean(axis=1)
+    return (
+        f"Table: {len(known.archs)} archs, {known.top1.shape[1]} trainings each ({trained}; {made['processor']}; {made['date']}). "
+        f"Validation top-1 from {means.min():.2f} to {means.max():.2f}; standard deviation between archs {known.spread:.3f}, between seeds "
+        f"{known.noise:.3f}. Of archs that it has not seen, the fitted landscape explains {quality:.0%} of the variance (ten folds; "
+        f"{_ceiling():.0%} of it is not noise).\n\n"
+        f"Replays: {versions}; Python {platform.python_version()}; {made['processor']}."
+    )
+
+
+def _ceiling() -> float:
+    """The share of the variance of the archs' means that is not noise."""
+    known = table()
+    return known.spread**2 / float(known.top1.mean(axis=1).var(ddof=1))
+
+
+def plot(path: Path, found: dict[str, Found], trials: int) -> None:
+    """Hypervolume over trials: a panel a landscape, medians as lines, quartiles as bands."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(1, len(found), figsize=(4.2 * len(found), 3.6), sharey=True, squeeze=False, layout="constrained")
+    for axis, (name, engines) in zip(axes[0], found.items(), strict=True):
+        for engine, (color, line) in STYLES.items():
+            if engine not in engines:
+                continue
+            ((_, what), *_) = _fronts(engine, engines[engine])
+            low, middle, high = _quartiles(engines[engine], what)
+            steps = np.arange(1, len(middle) + 1)
+            axis.plot(steps, middle, color=color, linestyle=line, label=engine, linewidth=2.4 if engine == "front" else 1.6)
+            axis.fill_between(steps, low, high, color=color, alpha=0.12, linewidth=0)
+        axis.set_title(TITLES.get(name, name), fontsize=9)
+        axis.set_xscale("log")
+        axis.set_xticks([1, 3, 10, 30, 100], ["1", "3", "10", "30", "100"])
+        axis.set_xlim(1, trials)
+        axis.set_ylim(0, 1.02)
+        axis.set_xlabel("trials")
+        axis.grid(alpha=0.25)
+    axes[0][0].set_ylabel("hypervolume of the front / best there is")
+    axes[0][-1].legend(fontsize=8, loc="lower right", frameon=False)
+    figure.savefig(path, dpi=150)
+    pyplot.close(figure)
