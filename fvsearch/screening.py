@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from fvsearch.arch import Arch
 from fvsearch.budgets import is_met
-from fvsearch.engines.base import Done, Engine, Infeasible, Outcome, Stopped, Suggestion, Wait
+from fvsearch.engines.base import Done, Engine, Expects, Infeasible, Outcome, Stopped, Suggestion, Wait
 from fvsearch.errors import ConfigError
 from fvsearch.feasibility import Predictor, spread_over_memory, unseen_feasible
 from fvsearch.records import Record
@@ -67,6 +67,8 @@ class Screen:
     def dispatch(self, arch: Arch) -> None:
         """Remember that an arch is being evaluated."""
         self._outcomes[arch.arch_hash] = None
+        if isinstance(self._engine, Expects) and (params := _params_within(self._study, arch)):
+            self._engine.expect(params)
 
     def tell(self, params: Params, arch: Arch, outcome: Outcome) -> None:
         """Pass an evaluated arch's outcome on to the engine, also for every time it was suggested again meanwhile."""
@@ -126,6 +128,14 @@ class Screen:
 
     def _candidate(self, arch: Arch) -> Candidate:
         return Candidate(params=params_of(self._study, arch), arch=arch, predicted=self._predictor.costs(arch))
+
+
+def _params_within(study: Study, arch: Arch) -> Params | None:
+    """The params of an arch; none where it is not of the study's space or list, as a baseline need not be."""
+    try:
+        return params_of(study, arch)
+    except ConfigError:
+        return None
 
 
 def params_of(study: Study, arch: Arch) -> Params:

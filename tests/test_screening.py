@@ -5,6 +5,7 @@ from fvsearch.feasibility import Predictor
 from fvsearch.library import load_study
 from fvsearch.screening import MAX_REFUSALS, Candidate, Screen
 from fvsearch.space import Param, Params
+from fvsearch.testing import tiny_arch, tiny_study
 
 SMALL, LARGE = {"stages.0.depth": 1}, {"stages.0.depth": 2, "stages.0.width": 64, "stages.1.depth": 2, "stages.1.width": 64}
 DONE = Completed(values=(0.9, 1.0), constraints={"memory": -0.1})
@@ -187,3 +188,26 @@ def test_warm_starts_of_a_list_are_named_by_index() -> None:
     found = Screen(study, Scripted({"index": 0}), Predictor(study), [study.engine.archs[2]]).next()
     assert isinstance(found, Candidate)
     assert found.params == {"index": 2}
+
+
+def test_an_engine_that_wants_to_know_is_told_what_is_evaluated_that_it_did_not_propose() -> None:
+    class Knowing:
+        def __init__(self) -> None:
+            self.expected: list[Params] = []
+
+        def ask(self) -> Done:
+            return Done(reason="a test")
+
+        def tell(self, params: Mapping[str, Param], outcome: Outcome) -> None:
+            pass
+
+        def expect(self, params: Mapping[str, Param]) -> None:
+            self.expected.append(dict(params))
+
+    study, engine = tiny_study(), Knowing()
+    screen = Screen(study, engine, Predictor(study))
+    screen.dispatch(tiny_arch())
+    outside = tiny_arch(patch_size=4)
+    screen.dispatch(outside)
+    assert study.space is not None
+    assert engine.expected == [study.space.params(tiny_arch())]

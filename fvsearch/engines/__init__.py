@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from fvsearch.backend import is_installed
 from fvsearch.engines._choices import Domains
-from fvsearch.engines.base import Completed, Costs, Done, Engine, Failed, Infeasible, Outcome, Stopped, Suggestion, Wait
+from fvsearch.engines.base import Completed, Costs, Done, Engine, Expects, Failed, Infeasible, Outcome, Stopped, Suggestion, Wait
 from fvsearch.errors import MissingBackendError
 from fvsearch.study import EngineName, Study
 
@@ -13,6 +13,7 @@ __all__ = [
     "Costs",
     "Done",
     "Engine",
+    "Expects",
     "Failed",
     "Infeasible",
     "Outcome",

@@ -6,7 +6,7 @@ limit and `1 - measured / budget` for a lower one, so that at most 0 is feasible
 
 import math
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from fvsearch.arch import Arch
 from fvsearch.errors import ConfigError
@@ -113,6 +113,15 @@ class Engine(Protocol):
         What is told of an arch first stands; the same arch told again changes nothing that was learned, except that one which was Stopped
         may be told again with more epochs, and at last Completed.
         """
+        ...
+
+
+@runtime_checkable
+class Expects(Protocol):
+    """An engine that wants to know what is trained that it did not propose: baseline, warm starts, what a resumed search goes on with."""
+
+    def expect(self, params: Mapping[str, Param]) -> None:
+        """Count an arch as proposed: it is being trained, and its outcome will be told."""
         ...
 
 
