@@ -140,7 +140,7 @@ def fitted() -> Numbers:
     with _at_bounds():
         model = _gaussian_process().fit(features[_rows()], known.top1.mean(axis=1))
     parts = np.array_split(features, max(1, len(features) // 5000))
-    return np.clip(np.concatenate([model.predict(part) for part in parts]), LEAST, MOST)
+    return np.asarray(np.clip(np.concatenate([model.predict(part) for part in parts]), LEAST, MOST))
 
 
 @functools.cache

@@ -35,7 +35,7 @@ class Score:
         self._encoder = Encoder(landscape(name).study) if believes else None
         self._rows: list[int] = []
         self._points: list[list[float]] = []
-        self.found: dict[str, list[float]] = {"seen": [], "trained": []} | ({"believed": []} if believes else {})
+        self.found: dict[str, list[float]] = {what: [] for what in ("seen", "trained", *(["believed"] if believes else []))}
 
     def add(self, row: int, values: tuple[float, ...]) -> None:
         """A trial was completed with these values, in the objectives' order."""
