@@ -13,7 +13,7 @@ from fvsearch.arch import Arch
 from fvsearch.budgets import Budget
 from fvsearch.errors import ConfigError
 from fvsearch.recipe import Recipe
-from fvsearch.records import Record, require_at_least, require_fraction, require_name
+from fvsearch.records import Record, require_at_least, require_at_most, require_fraction, require_name
 from fvsearch.space import Space
 
 Direction = Literal["maximize", "minimize"]
@@ -21,6 +21,9 @@ EngineName = Literal["front", "optuna", "keras_tuner", "listed"]
 Sampler = Literal["nsga2", "nsga3", "tpe", "gp", "random"]
 Oracle = Literal["random", "bayesian", "hyperband", "grid"]
 ObjectiveName = Literal["top1", "top5", "loss", "memory", "throughput", "macs", "num_params"]
+
+MOST_SEEDS = 1000
+"""Trainings of one arch: each is planned before the first begins."""
 
 LEARNED = ("top1", "top5", "loss")
 """Objectives that only a training tells; the others are costs, known before it."""
@@ -185,6 +188,7 @@ class Confirm(Record, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         require_at_least(1, self, "seeds")
+        require_at_most(MOST_SEEDS, self, "seeds")
         for share in self.train_shares:
             if not 0 < share < 1:
                 raise ConfigError(f"`train_shares` must each be above 0 and below 1, but got {share}")
@@ -225,6 +229,7 @@ class Study(Record, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         require_at_least(1, self, "trials", "repeats")
+        require_at_most(MOST_SEEDS, self, "repeats")
         require_resources(self.resources)
         require_at_least(0, self, "seed")
         require_name(self.name)

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 
+UNREADABLE = (NotImplementedError, RuntimeError, TypeError, OverflowError, MemoryError)
+"""What else zip and NumPy raise: of a method or a password that they do not know, a count that is none, a shape that no memory holds."""
+
 
 def save_checkpoint(path: Path, model: keras.Model, epochs_done: int) -> None:
     """Write the state of a compiled model; a kill leaves the file before it or this one, whole."""
@@ -38,7 +41,7 @@ def read_checkpoint(path: Path) -> "Checkpoint | None":
         with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
             arrays = dict(content)  # reading checks every array's checksum
         return Checkpoint(int(arrays.pop("epochs_done")), [arrays[f"variable{index}"] for index in range(len(arrays))])
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, *UNREADABLE) as error:
         raise ValueError(f"{type(error).__name__}: {error}") from error
 
 
