@@ -66,8 +66,9 @@ def run_segment(segment: Segment) -> SegmentResult:
     folder = Path(segment.folder)
     number = int(folder.parent.name)
     with locked_folder(folder):
-        metrics = MetricsFile(folder / "metrics.jsonl")
-        done = metrics.read()
+        metrics, checkpoint = MetricsFile(folder / "metrics.jsonl"), folder / "checkpoint.npz"
+        # As a training does: an epoch whose checkpoint a kill cut short is trained again.
+        done = metrics.read()[: checkpoint.read_bytes()[0] if checkpoint.exists() else 0]
         metrics.keep(done)
         for epoch in range(len(done), segment.to_epoch):
             go_wrong(json.loads(os.environ["FAULTS"]).get(str(number), ""), epoch, folder)
@@ -75,7 +76,7 @@ def run_segment(segment: Segment) -> SegmentResult:
             top1 = 1 - 1 / (2 + segment.arch.depth + epoch)
             rest = {"loss": 1.0, "top5": 1.0, "train_loss": 1.0, "train_top1": top1, "train_top5": 1.0}
             metrics.append(EpochMetrics(epoch=epoch, seconds=EPOCH_SECONDS, top1=top1, **rest))
-            write_atomically(folder / "checkpoint.npz", bytes(CHECKPOINT_BYTES))
+            write_atomically(checkpoint, bytes([epoch + 1]) + bytes(CHECKPOINT_BYTES - 1))
         return SegmentResult(
             status="completed",
             epochs=metrics.read(),

@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from fvsearch.errors import ConfigError
 from fvsearch.ledger import _tables as tables
-from fvsearch.ledger._shown import name_metrics
+from fvsearch.ledger._shown import METRIC_NAMES, name_metrics
 from fvsearch.ledger._storage import LedgerStorage, first_line, set_up
 from fvsearch.ledger.address import Address, Kept
 from fvsearch.ledger.records import Invocation, TrialRecord
@@ -109,9 +109,27 @@ def open_study(storage: LedgerStorage, study: Study, address: Address | None, ke
             return study_id
 
     try:
-        return set_up(find)
+        # Who only reads writes nothing: not on a full disk either.
+        standing = _standing_study(storage, study, address, kept)
+        return set_up(find) if standing is None else standing
     except (KeyError, RuntimeError, optuna.exceptions.OptunaError, SQLAlchemyError) as error:
         raise ConfigError(f"{storage.shown} is no ledger of the study {study.name!r}: {storage.explain(error)}") from None
+
+
+def _standing_study(storage: LedgerStorage, study: Study, address: Address | None, kept: Kept | None) -> int | None:
+    """Optuna's id of the study where nothing is left to enter of it, and none of its laws is broken; else none."""
+    try:
+        study_id = storage.get_study_id_from_name(study.name)
+    except KeyError:
+        return None
+    query = sa.select(tables.STUDIES.c.study_key).where(tables.STUDIES.c.study_id == study_id)
+    key = storage.look(lambda connection: connection.execute(query).scalar_one_or_none())
+    attrs: Mapping[str, Any] = storage.get_study_system_attrs(study_id)
+    if key is None or METRIC_NAMES not in attrs:
+        return None
+    if address and ((kept and kept.study_key != key) or attrs.get(DEFINITION) != to_builtins(study)):
+        return None
+    return study_id
 
 
 def _require_the_same(

@@ -75,7 +75,6 @@ def search_on_a_disk_that_fills(here: Path) -> None:
     assert require_whole(here / "out", 6) == {"completed": 6}
 
 
-@pytest.mark.xfail(reason="opening a ledger writes to it, so `fvsearch status` fails while the disk is full", strict=False)
 @pytest.mark.slow
 def test_a_search_whose_disk_is_full_stops_with_a_sentence_and_goes_on_when_there_is_room(tmp_path: Path) -> None:
     if not can_mount(tmp_path):
