@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _pages import markdown, replace_figures
+from _pages import print_run, write_runs
 
 from fvsearch.augmentation import Augmentation
 from fvsearch.backend import BACKENDS, is_installed
@@ -75,11 +75,14 @@ def main() -> int:
             environment = {**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "2"}
             answer = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout
             document["runs"].append(json.loads(answer.splitlines()[-1]))
-            print_table(document["runs"][-1], document)
+            found = document["runs"][-1]
+            print_run(title(found, document), *figures(found), "ratio: the first row over this one")
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     if options.docs:
-        write_docs(options.docs, document)
+        write_runs(
+            options.docs, "benchmarks/feeding.py", document, [(title(found, document), *figures(found)) for found in document["runs"]]
+        )
     print(f"written: {options.out}", file=sys.stderr)
     return 0
 
@@ -236,28 +239,6 @@ def figures(found: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
         median, low, high = one["ratio"]
         rows.append([name, f"{one['images_per_s']:,.0f}", f"{median:.2f} ({low:.2f} to {high:.2f})" if number else "1"])
     return ["", "images/s", "ratio (95% interval)"], rows
-
-
-def print_table(found: dict[str, Any], document: dict[str, Any]) -> None:
-    """A row each pipeline."""
-    from rich.console import Console
-    from rich.table import Table
-
-    header, rows = figures(found)
-    table = Table(title=title(found, document), caption="ratio: the first row over this one")
-    for column in header:
-        table.add_column(column, justify="right" if column else "left")
-    for row in rows:
-        table.add_row(*row)
-    Console(width=140).print(table)
-
-
-def write_docs(path: Path, document: dict[str, Any]) -> None:
-    """The figures as Markdown, in the place of those that the page holds."""
-    parts = [f"    {document['command']}", f"Load average when it began: {document['load_before']} (a quiet machine's is near 0)."]
-    for found in document["runs"]:
-        parts += [f"### {title(found, document)}", markdown(*figures(found))]
-    replace_figures(path, "benchmarks/feeding.py", parts)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from _pages import markdown, replace_figures
+from _pages import print_run, write_runs
 
 from fvsearch.arch import FAMILY, named_arch
 from fvsearch.backend import BACKENDS, is_installed
@@ -72,11 +72,14 @@ def main() -> int:
             environment = {**os.environ, "KERAS_BACKEND": backend}
             answer = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout
             document["runs"].append(json.loads(answer.splitlines()[-1]))
-            print_table(document["runs"][-1], document)
+            found = document["runs"][-1]
+            print_run(
+                title(found, document), *figures(found), "ratio: ours over the peer; a funnel over ours; ms/step are ours by the ratio"
+            )
             options.out.parent.mkdir(parents=True, exist_ok=True)
             options.out.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")  # after each: a kill loses one run
     if options.docs:
-        write_docs(options.docs, document)
+        write_runs(options.docs, "benchmarks/peers.py", document, [(title(found, document), *figures(found)) for found in document["runs"]])
     print(f"written: {options.out}", file=sys.stderr)
     return 0
 
@@ -268,28 +271,6 @@ def figures(found: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
             row += [f"{found[phase][name]['step_ms']:.1f}", "1" if name == OURS else f"{median:.2f} ({low:.2f} to {high:.2f})"]
         rows.append(row)
     return header, rows
-
-
-def print_table(found: dict[str, Any], document: dict[str, Any]) -> None:
-    """A row each model."""
-    from rich.console import Console
-    from rich.table import Table
-
-    header, rows = figures(found)
-    table = Table(title=title(found, document), caption="ratio: ours over the peer; a funnel over ours; ms/step are ours by the ratio")
-    for column in header:
-        table.add_column(column.replace(": ", "\n"), justify="left" if not column else "right")
-    for row in rows:
-        table.add_row(*row)
-    Console(width=140).print(table)
-
-
-def write_docs(path: Path, document: dict[str, Any]) -> None:
-    """The figures as Markdown, in the place of those that the page holds."""
-    parts = [f"    {document['command']}", f"Load average when it began: {document['load_before']} (a quiet machine's is near 0)."]
-    for found in document["runs"]:
-        parts += [f"### {title(found, document)}", markdown(*figures(found))]
-    replace_figures(path, "benchmarks/peers.py", parts)
 
 
 if __name__ == "__main__":
