@@ -298,14 +298,11 @@ class _Search:
             record = failed(record, as_sentence(outcome))
         else:
             record = with_result(self.study, record, outcome, self.anchor, self.predictor, self.tally.rungs)
-        limit = self.settings.trial_timeout
-        if record.state == "running" and limit is not None and sum(record.seconds.values()) > limit:
-            record = failed(
-                record, f"it trained for {show_seconds(sum(record.seconds.values()))}, and was not at its end after {limit:g} s"
-            )
+        limit, trained = self.settings.trial_timeout, sum(record.seconds.values())
+        if record.state == "running" and limit is not None and trained > limit:
+            record = failed(record, f"it trained for {show_seconds(trained)}, and was not at its end after {limit:g} s")
         # What was decided at a rung stands, also after a kill.
-        enter = self.ledger.update if record.state in ("running", "paused") else self.ledger.finish
-        if not enter(record):
+        if not self.ledger.update(record):
             # Our lease had run out, and another goes on with the trial: its record is the one.
             self._hear(screen)
             return

@@ -192,7 +192,7 @@ def fill(ledger: Ledger, trials: tuple[Trial, ...] = TRIALS, quiet: dict[int, tu
         if trial.state == "paused":
             ledger.update(msgspec.structs.replace(whole, number=started.number, target=trial.epochs))
         elif trial.state != "running":
-            ledger.finish(msgspec.structs.replace(whole, number=started.number))
+            ledger.update(msgspec.structs.replace(whole, number=started.number))
     ledger.set_anchor(Anchor(throughput=2000, memory=10 * MIB, memory_source="by the test", device="cpu", seconds=4.0))
     quiet = QUIET if quiet is None else quiet
     throughput = {number: Interval(median=median, low=low, high=high) for number, (median, low, high) in quiet.items()}

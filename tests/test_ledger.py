@@ -44,7 +44,7 @@ def test_trials_are_numbered_from_zero_and_kept_whole(ledger: Ledger) -> None:
     first, second = ledger.start(started(1)), ledger.start(started(2))
     assert (first.number, second.number) == (0, 1)
     assert first.is_baseline
-    ledger.finish(completed(first))
+    ledger.update(completed(first))
     reopened = Ledger.open(ledger.folder)
     assert reopened.study == STUDY
     assert reopened.trials() == (completed(first), second)
@@ -54,8 +54,8 @@ def test_trials_are_numbered_from_zero_and_kept_whole(ledger: Ledger) -> None:
 
 def test_an_end_is_entered_once(ledger: Ledger) -> None:
     record = ledger.start(started())
-    ledger.finish(completed(record))
-    ledger.finish(msgspec.structs.replace(record, state="failed", reason="too late"))
+    ledger.update(completed(record))
+    ledger.update(msgspec.structs.replace(record, state="failed", reason="too late"))
     assert ledger.trials() == (completed(record),)
 
 
@@ -66,7 +66,7 @@ def test_a_change_is_made_as_a_whole_or_not_at_all(ledger: Ledger, monkeypatch: 
     record = ledger.start(started())
     monkeypatch.setattr(ledger.storage, "set_trial_state_values", killed)
     with pytest.raises(KeyboardInterrupt):
-        ledger.finish(completed(record))
+        ledger.update(completed(record))
     assert (ledger.trials(), optuna_states(ledger)) == ((record,), ["RUNNING"])
     assert "constraints" not in ledger.storage.get_all_trials(ledger.study_id)[0].system_attrs
     monkeypatch.undo()
@@ -83,7 +83,7 @@ def test_numbers_that_are_not_finite_are_kept(ledger: Ledger) -> None:
     diverged = msgspec.structs.replace(
         record, state="failed", repeats=(Repeat(seed=1, epochs=({"loss": float("nan")}, {"loss": math.inf})),)
     )
-    ledger.finish(diverged)
+    ledger.update(diverged)
     (found,) = ledger.trials()
     assert math.isnan(found.repeats[0].epochs[0]["loss"]) and found.repeats[0].epochs[1] == {"loss": math.inf}
 
@@ -114,7 +114,7 @@ def test_a_trial_that_was_ended_with_optunas_tools_is_still_ours_to_end(ledger: 
     record = ledger.start(started())
     study = optuna.load_study(study_name="quickstart", storage=f"sqlite:///{ledger.folder}/ledger.db")
     study.tell(0, state=optuna.trial.TrialState.FAIL)
-    assert ledger.finish(completed(record))
+    assert ledger.update(completed(record))
     assert (ledger.trials(), optuna_states(ledger)) == ((completed(record),), ["FAIL"])
 
 
@@ -145,9 +145,9 @@ def test_optuna_reads_the_study(ledger: Ledger) -> None:
     import optuna
 
     records = [ledger.start(started(depth)) for depth in (1, 2, 3, 4)]
-    ledger.finish(completed(records[0]))
-    ledger.finish(msgspec.structs.replace(records[1], state="infeasible", constraints={"memory": 0.3}))
-    ledger.finish(msgspec.structs.replace(records[2], state="failed", reason="loss became NaN", constraints={"memory": 0.3}))
+    ledger.update(completed(records[0]))
+    ledger.update(msgspec.structs.replace(records[1], state="infeasible", constraints={"memory": 0.3}))
+    ledger.update(msgspec.structs.replace(records[2], state="failed", reason="loss became NaN", constraints={"memory": 0.3}))
     study = optuna.load_study(study_name="quickstart", storage=f"sqlite:///{ledger.folder}/ledger.db")
     assert [direction.name for direction in study.directions] == ["MAXIMIZE", "MINIMIZE"]
     assert [trial.state.name for trial in study.trials] == ["COMPLETE", "PRUNED", "FAIL", "RUNNING"]
@@ -165,7 +165,7 @@ def test_what_was_trained_over_budget_is_not_complete_to_optuna(ledger: Ledger) 
     import optuna
 
     over = msgspec.structs.replace(completed(ledger.start(started())), constraints={"memory": 0.1})
-    ledger.finish(over)
+    ledger.update(over)
     (trial,) = optuna.load_study(study_name="quickstart", storage=f"sqlite:///{ledger.folder}/ledger.db").trials
     assert (trial.state.name, trial.values, trial.constraints) == ("PRUNED", [0.9, 1.1e7], {"0": 0.1})
     assert ledger.trials() == (over,)
@@ -210,7 +210,7 @@ def test_study_wide_entries_are_kept(ledger: Ledger) -> None:
 def test_a_folder_keeps_one_study_but_may_get_more_trials(ledger: Ledger) -> None:
     Ledger.create(ledger.folder, STUDY.with_settings(trials=99))
     assert Ledger.open(ledger.folder).study.trials == 99
-    ledger.finish(completed(ledger.start(started())))
+    ledger.update(completed(ledger.start(started())))
     other = load_study("quickstart", ["recipe.epochs=3"])
     with pytest.raises(ConfigError, match=r"holds another study: recipe.epochs is 15 there and 3 now; give another folder with --out"):
         Ledger.create(ledger.folder, other)

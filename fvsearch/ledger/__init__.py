@@ -248,7 +248,7 @@ class Ledger:
 
     def add(self, record: TrialRecord) -> None:
         """Enter a trial that has ended elsewhere, from its start to its end."""
-        self.storage.change(lambda connection: self.finish(self.start(record)))
+        self.storage.change(lambda connection: self.update(self.start(record)))
 
     def take(self, entry: Entry, record: TrialRecord | None = None) -> bool:
         """Make a trial this owner's that has not ended, as it stands or with a new record; not where another was faster.
@@ -260,15 +260,7 @@ class Ledger:
         return self._enter(record or entry.record, revision=entry.revision)
 
     def update(self, record: TrialRecord) -> bool:
-        """Enter how a trial stands that has not ended: a rung that it passed, or that it is paused or goes on.
-
-        Returns:
-            Whether it is entered: not where another coordinator took the trial over.
-        """
-        return self._enter(record)
-
-    def finish(self, record: TrialRecord) -> bool:
-        """Enter a trial's end; entering it again changes nothing.
+        """Enter how a trial stands now: a rung that it passed, that it is paused or goes on, or its end. An end is for good.
 
         Returns:
             Whether it is entered, now or before: not where another coordinator took the trial over.

@@ -88,7 +88,7 @@ def test_news_are_what_others_changed(two: tuple[Ledger, Ledger]) -> None:
     assert list(seen(other)) == [0] and seen(other) == {}
     other.start(fresh(2))
     assert list(seen(other)) == [], "its own is none"
-    one.finish(ended(1, first.number))
+    one.update(ended(1, first.number))
     assert {number: entry.record.state for number, entry in seen(other).items()} == {0: "completed"}
     assert {number: entry.record.state for number, entry in seen(one).items()} == {1: "running"}
 
@@ -99,10 +99,10 @@ def test_a_trial_is_taken_over_once_and_its_first_owner_is_refused(two: tuple[Le
     entry = seen(other)[trial.number]
     assert other.take(entry)
     assert not one.update(trial)
-    assert not one.finish(msgspec.structs.replace(ended(1, trial.number), state="failed", reason="too late"))
+    assert not one.update(msgspec.structs.replace(ended(1, trial.number), state="failed", reason="too late"))
     assert not one.take(entry), "it is not as it was seen any more"
-    assert other.finish(ended(1, trial.number))
-    assert not one.finish(ended(1, trial.number))
+    assert other.update(ended(1, trial.number))
+    assert not one.update(ended(1, trial.number))
     assert [found.state for found in one.trials()] == ["completed"]
 
 
@@ -110,7 +110,7 @@ def test_a_trial_that_ended_meanwhile_is_not_taken_over(two: tuple[Ledger, Ledge
     one, other = two
     trial = one.start(fresh(1))
     entry = seen(other)[trial.number]
-    one.finish(ended(1, trial.number))
+    one.update(ended(1, trial.number))
     assert not other.take(entry)
     assert other.entries()[0].owner == one.owner
 

@@ -100,7 +100,7 @@ def test_trials_of_another_study_do_not_count_as_this_ones(tmp_path: Path) -> No
     ledger = fill(empty(tmp_path, SHORT), TRIALS[:1])
     taken = msgspec.structs.replace(record(TRIALS[1], 1), imported="runs/other #4")
     ledger.start(taken)
-    ledger.finish(msgspec.structs.replace(taken, number=1))
+    ledger.update(msgspec.structs.replace(taken, number=1))
     now = now_of(ledger)
     assert (now.ended, now.imported) == (1, 1)
     assert now.next == "interrupted: `fvsearch run small` starts 2 more and measures the front"

@@ -38,7 +38,7 @@ def test_what_was_taken_over_is_none_of_the_trials_asked_for(tmp_path: Path) -> 
     ledger = fill(empty(tmp_path, STUDY.with_settings(trials=3)), TRIALS[:2], quiet={})
     for index in (2, 3):
         taken = msgspec.structs.replace(record(TRIALS[index], index), number=-1, imported=f"runs/before #{index}")
-        ledger.finish(ledger.start(taken))
+        ledger.update(ledger.start(taken))
     summary = summarise(ledger)
     assert words.unfinished(summary).startswith("2 of the 3 trials asked for have ended.")
     assert "2 trials came from runs/before, trained and measured there." in words.caution(summary)
