@@ -93,15 +93,15 @@ def test_a_resume_imports_nothing_twice_though_the_other_folder_is_gone(tmp_path
 
 def test_an_import_that_was_interrupted_goes_on(tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ledger = begun(tmp_path / "new", study(source))
-    finish, calls = Ledger.finish, []
+    update, calls = Ledger.update, []
 
-    def killed(self: Ledger, record: TrialRecord) -> None:
+    def killed(self: Ledger, record: TrialRecord) -> bool:
         calls.append(record)
         if len(calls) == 3:
             raise KeyboardInterrupt
-        finish(self, record)
+        return update(self, record)
 
-    monkeypatch.setattr(Ledger, "finish", killed)
+    monkeypatch.setattr(Ledger, "update", killed)
     with pytest.raises(KeyboardInterrupt):
         take(ledger)
     monkeypatch.undo()
