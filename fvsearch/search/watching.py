@@ -2,7 +2,6 @@
 
 import contextlib
 import datetime
-import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +19,7 @@ KEEP_EVERY = 1.0
 """Seconds between two writings of what has hardly changed."""
 
 STALE = 60.0
-"""Seconds after which a search on another machine, which says nothing any more, is taken for dead."""
+"""Seconds after which a search whose process cannot be seen, and which says nothing any more, is taken for dead."""
 
 
 class Progress(Record, frozen=True, kw_only=True):
@@ -90,16 +89,13 @@ class Live(Record, frozen=True, kw_only=True):
 
     Attributes:
         at: When it was told, ISO 8601, UTC.
-        host, process, born: Of the search: its machine, process number, and when that began, in seconds since the machine did: the
-            clock may be set meanwhile.
+        process: Of the search.
         activity, total, refused, hypervolume, feasible: As in Progress.
         seconds_left: As in Progress, as of when it was told.
     """
 
     at: str
-    host: str
-    process: int
-    born: float
+    process: ProcessName
     activity: str
     total: int
     refused: int
@@ -139,9 +135,7 @@ def kept(folder: Path, watcher: Watcher, say: Callable[[str], None] | None = Non
             said, at = progress.activity, time.monotonic()
             live = Live(
                 at=now(),
-                host=here.host,
-                process=here.number,
-                born=here.born,
+                process=here,
                 activity=progress.activity,
                 total=progress.total,
                 refused=progress.refused,
@@ -160,12 +154,10 @@ def kept(folder: Path, watcher: Watcher, say: Callable[[str], None] | None = Non
 
 def keep_activity(folder: Path, activity: str) -> None:
     """Keep what another command than the search does in its folder, beside what the search told last."""
-    known, here = read_live(folder), ProcessName.here()
+    known = read_live(folder)
     told = Live(
         at=now(),
-        host=here.host,
-        process=here.number,
-        born=here.born,
+        process=ProcessName.here(),
         activity=activity,
         total=known.total if known else 0,
         refused=known.refused if known else 0,
@@ -190,9 +182,7 @@ def is_alive(live: Live) -> bool:
     """Whether the search that told this still works."""
     if live.has_ended:
         return False
-    if live.host == socket.gethostname():
-        return ProcessName(host=live.host, number=live.process, born=live.born).lives
-    return seconds_since(live.at) < STALE
+    return live.process.lives if live.process.can_be_seen else seconds_since(live.at) < STALE
 
 
 def seconds_since(time: str) -> float:

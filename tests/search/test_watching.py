@@ -1,15 +1,15 @@
 """What a search tells, and what another process may know of it."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 from ledgers import TRIALS, record
 
-from fvsearch.processes import born
+from fvsearch.processes import ProcessName, born
 from fvsearch.search import watching
 from fvsearch.search.watching import LIVE_FILE, Countdown, Live, Progress, is_alive, kept, read_live
 
@@ -60,11 +60,19 @@ def test_a_file_that_does_not_read_tells_nothing(content: bytes, tmp_path: Path)
     assert read_live(tmp_path) is None
 
 
+def of_process(told: Live, **changes: Any) -> Live:
+    return msgspec.structs.replace(told, process=msgspec.structs.replace(told.process, **changes))
+
+
+def born_earlier(told: Live, seconds: float) -> Live:
+    return of_process(told, born=told.process.born - seconds)
+
+
 def test_a_search_is_alive_while_its_process_is(told: Live) -> None:
-    assert told.process == os.getpid()
+    assert told.process == ProcessName.here()
     assert is_alive(told)
-    assert is_alive(msgspec.structs.replace(told, born=told.born - 1)), "rounded otherwise"
-    assert not is_alive(msgspec.structs.replace(told, born=told.born - 5)), "another process has its number now"
+    assert is_alive(born_earlier(told, 1)), "rounded otherwise"
+    assert not is_alive(born_earlier(told, 5)), "another process has its number now"
     assert not is_alive(msgspec.structs.replace(told, activity="done")), "it came to its end"
 
 
@@ -83,7 +91,7 @@ def test_a_search_lives_on_when_the_clock_is_set(told: Live, monkeypatch: pytest
 
 def test_a_search_that_was_killed_is_not_alive(told: Live) -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
-        theirs = msgspec.structs.replace(told, process=child.pid, born=born(child.pid))
+        theirs = of_process(told, number=child.pid, born=born(child.pid))
         assert is_alive(theirs)
         child.kill()
         child.wait()
@@ -91,7 +99,7 @@ def test_a_search_that_was_killed_is_not_alive(told: Live) -> None:
 
 
 def test_a_search_on_another_machine_is_alive_while_it_tells(told: Live) -> None:
-    elsewhere = msgspec.structs.replace(told, host="elsewhere", born=0.0)
+    elsewhere = of_process(told, host="elsewhere", born=0.0)
     assert is_alive(elsewhere)
     assert not is_alive(msgspec.structs.replace(elsewhere, at="2026-01-02T03:00:00+00:00"))
 
