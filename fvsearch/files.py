@@ -1,8 +1,9 @@
-"""Files that are whole or not there, disks that are full, and a lock on a folder."""
+"""Files that are whole or not there, zip files that expand beyond measure, disks that are full, and a lock on a folder."""
 
 import contextlib
 import errno
 import os
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,10 @@ of what a lost machine had locked."""
 
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 """What the system says where a disk, a quota or the largest file that a process may write is full."""
+
+
+MODEST, MOST_EXPANSION = 2**26, 100
+"""Bytes that any zip file may expand to, and how often its own size: weights that were trained compress to no less than a half."""
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -65,6 +70,27 @@ def no_room(error: BaseException) -> DiskFullError | None:
     # h5py and others tell no file, and put what the system said into a text of their own.
     what = f"{os.strerror(error.errno)}: {error.filename}" if error.filename else " ".join(str(error).split())
     return DiskFullError(f"what is written must have room, but there is none ({what}); make room, and the same command goes on from here")
+
+
+def require_modest_zip(path: Path) -> None:
+    """The law that a zip file, as .npz, .keras and PyTorch's files are, says of itself that it expands to no more than arrays do.
+
+    What is no zip file passes, for whoever reads it to say so.
+
+    Raises:
+        ConfigError: It says that it expands to more.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            expanded = sum(entry.file_size for entry in archive.infolist())
+        size = path.stat().st_size
+    except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile):
+        return
+    if expanded > max(MODEST, MOST_EXPANSION * size):
+        raise ConfigError(
+            f"a file of arrays must expand to at most {MOST_EXPANSION} times its size, but {path} says that it makes {expanded:,} bytes of "
+            f"{size:,}"
+        )
 
 
 @contextlib.contextmanager

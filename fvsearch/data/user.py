@@ -2,12 +2,18 @@
 
 It is called with data.options as keyword arguments, and returns (images, labels), which are then split, or a mapping of splits:
 {"train": (images, labels), "test": (images, labels)}, with or without "validation". Its module may lie in the current directory.
+
+A study that somebody sent names what is run here. It may not name what is on every machine: the standard library, and libraries that
+fvsearch itself needs, some of whose functions run a command or unpickle a file.
 """
 
 import ast
+import functools
 import importlib
+import importlib.metadata
 import inspect
 import pkgutil
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from importlib.machinery import ModuleSpec, PathFinder
@@ -26,9 +32,10 @@ def check_function(data: Data) -> None:
     """The law that the function exists, told from the module's source: neither it nor its package is imported.
 
     Raises:
-        ConfigError: No such module, or no such function in it.
+        ConfigError: No such module, or no such function in it, or it is nobody's own.
     """
     module, function = data.source.split(":")
+    _require_own(data.source)
     spec = _find(module)
     names = _names_in(spec)
     if names is not None and function not in names:
@@ -68,6 +75,7 @@ def _call(function: Callable[..., Any], data: Data) -> Any:
 def _load(source: str) -> Callable[..., Any]:
     """Import the function."""
     module, name = source.split(":")
+    _require_own(source)
     spec = _find(module)
     try:
         loaded = importlib.import_module(module)
@@ -77,6 +85,54 @@ def _load(source: str) -> Callable[..., Any]:
     if not callable(function):
         raise ConfigError(_no_function(module, name, vars(loaded), spec.origin))
     return function
+
+
+def _require_own(source: str) -> None:
+    """The law that a function is a user's, and none that comes with Python or with us.
+
+    Raises:
+        ConfigError: It does not hold.
+    """
+    package = source.partition(":")[0].partition(".")[0]
+    if package in sys.stdlib_module_names:
+        owner = "Python's own library"
+    elif _distributions().get(package, set()) & _ours():
+        owner = "a library that fvsearch uses"
+    else:
+        return
+    raise ConfigError(
+        f"the data source must be a function of yours, but {package!r} is {owner} at data.source={source!r}; one in a module of "
+        "yours may call it"
+    )
+
+
+@functools.cache
+def _distributions() -> dict[str, set[str]]:
+    """Of each package that is installed, the names of the distributions that bring it."""
+    return {package: set(map(_plain, names)) for package, names in importlib.metadata.packages_distributions().items()}
+
+
+@functools.cache
+def _ours() -> frozenset[str]:
+    """The names of all distributions that fvsearch needs, with any of its extras, and of all that those need."""
+    found: set[str] = set()
+    wanted = {"fvsearch"}
+    while wanted:
+        name = wanted.pop()
+        found.add(name)
+        try:
+            needs = importlib.metadata.requires(name) or []
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        # Of others' extras nothing is installed for our sake.
+        kept = [need for need in needs if name == "fvsearch" or "extra ==" not in need]
+        wanted |= {_plain(re.match(r"[\w.-]+", need)[0]) for need in kept} - found  # type: ignore[index]
+    return frozenset(found)
+
+
+def _plain(name: str) -> str:
+    """A distribution's name, however it is spelt."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def has_module(name: str) -> bool:

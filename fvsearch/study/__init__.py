@@ -9,6 +9,7 @@ transfer       TransferStudy: archs pre-trained, then fine-tuned as one another
 from fvsearch.study.study import (
     CHANCE,
     LEARNED,
+    MOST_SEEDS,
     Confirm,
     Data,
     Direction,
@@ -27,6 +28,7 @@ from fvsearch.study.study import (
 __all__ = [
     "CHANCE",
     "LEARNED",
+    "MOST_SEEDS",
     "Confirm",
     "Data",
     "Direction",

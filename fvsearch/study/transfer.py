@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from fvsearch.archs.arch import Arch
 from fvsearch.errors import ConfigError
-from fvsearch.records import Record, require_at_least, require_name
-from fvsearch.study import Data, require_patches, require_resources
+from fvsearch.records import Record, require_at_least, require_at_most, require_name
+from fvsearch.study import MOST_SEEDS, Data, require_patches, require_resources
 from fvsearch.study.recipe import Recipe
 
 STUDY_FILE, ENDED = "study.toml", "ended"
@@ -80,6 +80,7 @@ class TransferStudy(Record, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         require_resources(self.resources)
         require_at_least(1, self, "seeds")
+        require_at_most(MOST_SEEDS, self, "seeds")
         require_at_least(0, self, "seed")
         if not self.archs:
             raise ConfigError("`archs` must name at least one arch, but it is empty")

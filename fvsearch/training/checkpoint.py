@@ -10,7 +10,8 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from fvsearch.files import write_atomically
+from fvsearch.errors import ConfigError
+from fvsearch.files import require_modest_zip, write_atomically
 
 if TYPE_CHECKING:
     from fvsearch.training.steps import ByOptimizerStep
@@ -38,10 +39,14 @@ def read_checkpoint(path: Path) -> "Checkpoint | None":
     if not path.exists():
         return None
     try:
+        require_modest_zip(path)
         with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
             arrays = dict(content)  # reading checks every array's checksum
-        return Checkpoint(int(arrays.pop("epochs_done")), [arrays[f"variable{index}"] for index in range(len(arrays))])
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, *UNREADABLE) as error:
+        epochs_done = int(arrays.pop("epochs_done"))
+        if epochs_done < 1:
+            raise ValueError(f"it is of {epochs_done} epochs")
+        return Checkpoint(epochs_done, [arrays[f"variable{index}"] for index in range(len(arrays))])
+    except (ConfigError, OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, *UNREADABLE) as error:
         raise ValueError(f"{type(error).__name__}: {error}") from error
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from fvsearch.archs.arch import Arch
 from fvsearch.errors import ConfigError, MissingBackendError
+from fvsearch.files import require_modest_zip
 from fvsearch.weights.foreign import Foreign, Told
 from fvsearch.weights.plain import Floats, Sizes, by_head, weight_shapes
 from fvsearch.weights.source import Source
@@ -168,6 +169,7 @@ def _require_plain(name: str, backbone: Any, classifier: Any | None) -> tuple[st
 
 def _kind(path: Path) -> str:
     """The registered name of what a path holds, read without loading it."""
+    require_modest_zip(path)
     try:
         if path.is_file():
             with zipfile.ZipFile(path) as archive:

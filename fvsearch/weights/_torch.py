@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from fvsearch.errors import ConfigError
+from fvsearch.files import require_modest_zip
 
 NESTS = ("state_dict_ema", "model_ema", "state_dict", "model")
 """Where checkpoints keep a model's weights, the averaged before the last, as timm looks for them."""
@@ -22,6 +23,7 @@ def read_state(path: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
     Raises:
         ConfigError: The file does not load without making other objects, or holds no state dict.
     """
+    require_modest_zip(path)
     try:
         # timm's training script puts its arguments beside the weights.
         with torch.serialization.safe_globals([argparse.Namespace]):

@@ -7,7 +7,7 @@ import msgspec
 
 from fvsearch.archs.arch import Arch
 from fvsearch.errors import ConfigError
-from fvsearch.files import removed_on_error, replace_durably, write_atomically
+from fvsearch.files import removed_on_error, replace_durably, require_modest_zip, write_atomically
 from fvsearch.records import Record, from_toml, require_at_least, to_toml
 
 if TYPE_CHECKING:
@@ -81,6 +81,7 @@ def read_model(folder: Path) -> "tuple[ModelCard, keras.Model]":
     import fvsearch.models  # noqa: F401 - registers the layers
 
     card = read_card(folder)
+    require_modest_zip(folder / MODEL_FILE)
     try:
         return card, keras.saving.load_model(folder / MODEL_FILE, compile=False, safe_mode=True)
     except Exception as error:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from fvsearch.errors import ConfigError, MissingBackendError
-from fvsearch.files import locked_folder
+from fvsearch.files import locked_folder, require_modest_zip
 from fvsearch.weights._augreg import read_augreg
 from fvsearch.weights._timm import read_timm
 from fvsearch.weights.card import MODEL_FILE, ModelCard, write_model
@@ -145,10 +145,11 @@ def _of_torch(source: Path, said: Told) -> Foreign:
 
 
 def _of_npz(source: Path, said: Told) -> Foreign:
+    require_modest_zip(source)
     try:
         with source.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files}
-    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, MemoryError) as error:
         # Without NumPy's advice on how to load objects all the same.
         raise ConfigError(f"{source} does not read as an .npz of arrays: {str(error).partition('. ')[0]}") from None
     return read_augreg(str(source), arrays, said)
