@@ -8,6 +8,7 @@ beside them (_tables), changed in the same transactions.
 import json
 import shutil
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -20,7 +21,7 @@ from fvsearch.ledger.address import Address, Kept, keep, read_kept
 from fvsearch.ledger.records import Invocation, QuietPass, Repeat, RungDecision, State, TrialRecord, now
 from fvsearch.ledger.sameness import difference
 from fvsearch.meters.measured import Anchor
-from fvsearch.records import from_toml, to_toml
+from fvsearch.records import from_toml, show_value, to_toml
 from fvsearch.study import Study
 from fvsearch.study.transfer import is_transfer_folder
 
@@ -356,16 +357,21 @@ class Ledger:
 
     def read(self, key: str, kind: Any) -> Any:
         """What is entered under a key beside the trials, as a record of this kind; none where nothing is."""
-        attrs = self._attrs()
-        return msgspec.convert(attrs[key], kind, strict=False) if key in attrs else None
+        return self._stands(lambda name: name == key, kind).get(key)
 
     def read_all(self, prefix: str, kind: Any) -> dict[str, Any]:
         """All that is entered beside the trials under keys that begin so, by key, each as a record of this kind."""
-        attrs = self._attrs()
-        return {key: msgspec.convert(attrs[key], kind, strict=False) for key in sorted(attrs) if key.startswith(prefix)}
+        return self._stands(lambda name: name.startswith(prefix), kind)
 
-    def _attrs(self) -> dict[str, Any]:
-        return self.storage.insist(lambda: self.storage.get_study_system_attrs(self.study_id))
+    def _stands(self, wanted: Callable[[str], bool], kind: Any) -> dict[str, Any]:
+        try:
+            attrs = self.storage.insist(lambda: self.storage.get_study_system_attrs(self.study_id))
+            return {key: msgspec.convert(attrs[key], kind, strict=False) for key in sorted(attrs) if wanted(key)}
+        except (ValueError, TypeError, RecursionError) as error:
+            raise ConfigError(
+                f"a ledger must hold what fvsearch wrote into it, but what stands beside the trials of {self.folder} does not read: "
+                f"{show_value(str(error))}"
+            ) from None
 
     def write(self, key: str, value: Any) -> None:
         """Enter a value under a key beside the trials, in place of what stood there; it is whole or not there after a kill."""

@@ -13,7 +13,7 @@ from optuna.storages import RDBStorage
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Session, scoped_session
 
-from fvsearch.errors import RunError
+from fvsearch.errors import ConfigError, RunError
 
 T = TypeVar("T")
 
@@ -57,6 +57,19 @@ class LedgerStorage(RDBStorage):
             # Python's driver would begin a transaction with the first write, and none for a read before it.
             sqlalchemy.event.listen(self.engine, "checkout", _begin_nothing)
             sqlalchemy.event.listen(self.engine, "begin", _begin)
+
+    def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:
+        """What stands beside a study's trials, by key.
+
+        Raises:
+            ConfigError: Somebody else wrote into it.
+        """
+        try:
+            return super().get_study_system_attrs(study_id)
+        except (ValueError, TypeError, RecursionError) as error:
+            raise ConfigError(
+                f"a ledger must hold what fvsearch wrote into it, but what stands beside the trials at {self.shown} does not read: {error}"
+            ) from None
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sqlalchemy.Connection]:
