@@ -145,5 +145,11 @@ def ignores_interrupts(_):
     return True
 
 
+def beginning(_):
+    """How this process was started, and what it has loaded in that order: where a module comes from that should not be there."""
+    told = {name: value for name, value in os.environ.items() if name.startswith(("PYTHON", "PYTEST", "LOKY"))}
+    return {"command": sys.orig_argv, "main": repr(sys.modules["__main__"]), "path": sys.path, "told": told, "loaded": list(sys.modules)}
+
+
 def modules(_):
     return sorted({name.partition(".")[0] for name in sys.modules})

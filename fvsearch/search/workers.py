@@ -38,8 +38,8 @@ class RunSettings(Record, frozen=True, kw_only=True):
             called as make_pool is but for the kind.
         ray_address: Of the cluster's head, HOST:PORT; else the one that RAY_ADDRESS names, or that runs on this machine, or one of its own.
         time_budget: Seconds after which no trial is started; none is no limit.
-        trial_timeout: Seconds that a trial may train, or what confirms one, or a transfer study's training; one that takes longer, or hangs,
-            has failed. None is no limit.
+        trial_timeout: Seconds that a trial may train, or what confirms one, or a transfer study's training; one that takes longer, or
+            hangs, has failed. None is no limit.
         command: For the record.
         calibration: That predictions rest on: a file, "none", or else the one kept for this device if it fits.
         force_backend: Go on under another backend than a study was searched on; what it measures stands beside the other's.

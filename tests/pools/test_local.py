@@ -78,9 +78,11 @@ def test_large_arguments_and_results_pass(pools):
 
 
 def test_a_worker_imports_nothing_heavy(pools):
-    loaded = set(run(pools(), tasks.modules, None))
+    pool = pools()
+    loaded = set(run(pool, tasks.modules, None))
     assert "fvsearch" in loaded
-    assert not loaded & {"keras", "jax", "tensorflow", "torch", "numpy", "optuna", "pytest", "rich"}
+    heavy = loaded & {"keras", "jax", "tensorflow", "torch", "numpy", "optuna", "pytest", "rich"}
+    assert not heavy, run(pool, tasks.beginning, None)
 
 
 # What it sees and says
