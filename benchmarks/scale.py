@@ -29,6 +29,7 @@ import psutil
 
 from fvsearch import Ledger, RunSettings, load_study, run_study
 from fvsearch.ledger import Address
+from fvsearch.ledger.address import VARIABLE
 from fvsearch.report import tables
 from fvsearch.report.page import write_report
 from fvsearch.search.watching import Progress
@@ -97,6 +98,9 @@ def one(options: argparse.Namespace, workers: int) -> dict[str, Any]:
     """Search and read with so many workers."""
     study = load_study("reinvestment", [*SETTINGS, f"trials={options.trials}", f"name=scale-{workers}", *options.set])
     folder = Path(tempfile.mkdtemp(prefix="fvsearch-scale-", dir=options.folder))
+    if options.storage:
+        # Who opens the folder later has the password from here; the folder keeps none.
+        os.environ[VARIABLE] = options.storage
     try:
         return {"workers": workers, "tenths": search(study, folder, workers, options.storage), "seconds": read(study, folder, workers)}
     finally:

@@ -10,6 +10,7 @@ FvsearchError                    anything below; the command line prints one sen
     ├── DiskFullError            there is no room to write to; what was there stands
     ├── TrainingError            a training that cannot go on: NaN loss, broken checkpoint
     ├── WorkerDied               a worker process ended before its task did (pools/base.py)
+    │   └── NodeLost             for its machine did, or it never began
     └── TimedOut                 a task took longer than its time limit (pools/base.py)
 
 A message says the law, the value, where, and the way out.

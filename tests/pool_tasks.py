@@ -21,6 +21,17 @@ def pid(seconds):
     return os.getpid()
 
 
+def meet(where):
+    """Wait until so many are in a folder at once, this one as well; the process."""
+    folder, count = where
+    limit = time.monotonic() + 60
+    Path(folder, str(os.getpid())).touch()
+    while len(os.listdir(folder)) < count:
+        assert time.monotonic() < limit, "nobody else came"
+        time.sleep(0.02)
+    return os.getpid()
+
+
 def grow(size):
     """Take memory and keep it, for longer than loky leaves between two looks at it."""
     sys.modules[__name__].taken = bytearray(os.urandom(1) * size)
@@ -132,6 +143,12 @@ def ignores_interrupts(_):
     os.kill(os.getpid(), signal.SIGINT)
     time.sleep(0.05)
     return True
+
+
+def beginning(_):
+    """How this process was started, and what it has loaded in that order: where a module comes from that should not be there."""
+    told = {name: value for name, value in os.environ.items() if name.startswith(("PYTHON", "PYTEST", "LOKY"))}
+    return {"command": sys.orig_argv, "main": repr(sys.modules["__main__"]), "path": sys.path, "told": told, "loaded": list(sys.modules)}
 
 
 def modules(_):

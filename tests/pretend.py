@@ -24,10 +24,13 @@ CHECKPOINT_BYTES = 200_000
 SMALL = ("quickstart", "--set", "recipe.epochs=4", "--set", "recipe.warmup_epochs=0.5", "--set", "engine.starts=0", "--backend", "jax")
 """A study, as `fvsearch run` takes it."""
 
+DUMP = "import faulthandler, signal; faulthandler.register(signal.SIGUSR1)"
+"""What a command does first: asked with SIGUSR1, as storms.py does of one that hangs, it says in its log where each of its threads is."""
+
 
 def command(*arguments: str) -> list[str]:
     """The command line of such a `fvsearch`."""
-    return [sys.executable, "-c", "import pretend; pretend.main()", *arguments]
+    return [sys.executable, "-c", f"{DUMP}; import pretend; pretend.main()", *arguments]
 
 
 def environment(faults: dict[int, str] | None = None, **others: str) -> dict[str, str]:
@@ -41,7 +44,7 @@ def main() -> None:
     if os.environ.get("CLOCK") == "jumps":
         make_clock_jump()
     from fvsearch.cli import main as cli
-    from fvsearch.search import confirming, loop, quiet
+    from fvsearch.search.loop import confirming, loop, quiet
 
     loop.run_segment = confirming.run_segment = run_segment  # type: ignore[attr-defined]
     quiet.measure_anchor, quiet.measure_throughputs = measure_anchor, measure_throughputs  # type: ignore[attr-defined]

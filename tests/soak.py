@@ -1,7 +1,7 @@
 """Searches under a storm of kills until the time is up: `nox -s soak -- --minutes 60`.
 
 By turns with real trainings and with pretended ones (pretend.py), which begin and end more often. Each search is struck at random moments,
-then let come to its end; then all laws of storms.py must hold. A failure prints the seed and keeps the folder.
+then let come to its end; then all laws of storms.py must hold. A failure prints the seed and the blows and keeps the folder.
 """
 
 import argparse
@@ -19,7 +19,7 @@ SMALL = [
     *("--set", "recipe.epochs=4", "--set", "recipe.warmup_epochs=0.5", "--set", "space.stages.0.depth=1"),
     *("--set", "space.stages.1.depth=1", "--set", "space.stages.2.depth=0", "--set", "baseline=B1(17, h48, m96, a3)-1(17, h48, m96, a3)"),
 ]
-FVSEARCH = [sys.executable, "-c", "from fvsearch.cli import main; main()"]
+FVSEARCH = [sys.executable, "-c", f"{pretend.DUMP}; from fvsearch.cli import main; main()"]
 
 
 def make_storm(kind: str, here: Path, seed: int) -> Storm:
@@ -48,11 +48,18 @@ def main() -> None:
         here = Path(tempfile.mkdtemp(prefix="soak-"))
         print(f"{kind}, seed {seed}, in {here}", flush=True)
         storm = make_storm(kind, here, seed)
-        for _ in range(options.rounds):
-            if time.monotonic() < end:
-                storm.round()
-                starts += 1
-        found = storm.finish()
+        try:
+            for _ in range(options.rounds):
+                if time.monotonic() < end:
+                    storm.round()
+                    starts += 1
+            found = storm.finish()
+        except BaseException as error:
+            error.add_note(
+                f"{kind}, seed {seed}, in {here}; blows in this start: {storm.struck}, in all {dict(storm.blows)}\n"
+                f"again: nox -s soak -- --kinds {kind} --seed {seed} --rounds {options.rounds}"
+            )
+            raise
         print(f"  {dict(storm.blows)}; then {dict(found)}", flush=True)
         blows, states, number, starts = blows + storm.blows, states + found, number + 1, starts + 1
         shutil.rmtree(here)

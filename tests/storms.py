@@ -16,7 +16,10 @@ from fvsearch.ledger import Ledger
 from fvsearch.training.metrics import MetricsFile
 
 GONE_SECONDS = 15.0
-"""In which every process must be gone after its coordinator."""
+"""In which every process must be gone after its coordinator, and a coordinator after a signal that ends it."""
+
+HEED_SECONDS = 5.0
+"""After a signal in which a search may still come to its own end: it had all but done so when the signal came."""
 
 
 def wait_until(condition: Callable[[], object], seconds: float) -> bool:
@@ -86,6 +89,7 @@ class Storm:
     Attributes:
         trials: Asked for; more of them whenever a search comes to its end before the blow.
         blows: How many of each kind.
+        struck: The kinds of the latest start, in order.
     """
 
     def __init__(
@@ -94,10 +98,15 @@ class Storm:
         self.command, self.study, self.here, self.environment = command, study, here, environment
         self.random, self.longest, self.trials = random.Random(seed), longest, trials
         self.blows: Counter[str] = Counter()
+        self.struck: list[str] = []
         self.log, self.printed = here / "storm.log", 0
 
     def start(self) -> "subprocess.Popen[bytes]":
         """The search, in a session of its own."""
+        self.struck = []
+        # What a shell starts in the background ignores Ctrl-C, and so would the search.
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         with self.log.open("ab") as log:
             self.printed = self.log.stat().st_size
             return subprocess.Popen(
@@ -120,6 +129,7 @@ class Storm:
                 except subprocess.TimeoutExpired:
                     kind = self.random.choice(list(kinds or BLOWS))
                     self.blows[kind] += 1
+                    self.struck.append(kind)
                     if BLOWS[kind](self, process):
                         break
                 else:
@@ -139,9 +149,18 @@ class Storm:
         require_nobody(self.here)
         return require_whole(self.study, self.trials)
 
-    def said(self) -> str:
+    def wait_gone(self, process: "subprocess.Popen[bytes]") -> int:
+        """The exit code of a search that is to end; one that does not is asked where it stands."""
+        try:
+            return process.wait(GONE_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGUSR1)
+            time.sleep(1)
+            raise AssertionError(f"it goes on {GONE_SECONDS:g} s after {self.struck[-1]}:\n{self.said(90)}") from None
+
+    def said(self, lines: int = 30) -> str:
         """The last lines that were printed."""
-        return "\n".join(self.log.read_text(errors="replace").splitlines()[-30:])
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 
     def workers(self, process: "subprocess.Popen[bytes]") -> list[psutil.Process]:
         """The living workers of a coordinator."""
@@ -177,11 +196,14 @@ def _politely(number: signal.Signals) -> Callable[[Storm, "subprocess.Popen[byte
 
     def blow(storm: Storm, process: "subprocess.Popen[bytes]") -> bool:
         up = storm.log.stat().st_size > storm.printed
+        asked = time.monotonic()
         process.send_signal(number)
-        code = process.wait(GONE_SECONDS)
+        code = storm.wait_gone(process)
         # Before the command line is up, and when all is done, it is Python's or the system's affair.
-        theirs = not up or b"next: " in storm.log.read_bytes()[storm.printed :]
-        assert code in (128 + number, 0) or (theirs and code in (1, -number)), f"{number.name} gave exit code {code}:\n{storm.said()}"
+        done = b"next: " in storm.log.read_bytes()[storm.printed :]
+        right = code == 128 + number or ((done or not up) and code in (1, -number))
+        right = right or (done and code == 0 and time.monotonic() - asked < HEED_SECONDS)
+        assert right, f"{number.name} gave exit code {code} after {time.monotonic() - asked:.1f} s:\n{storm.said()}"
         return True
 
     return blow
@@ -191,7 +213,7 @@ def _everyone(storm: Storm, process: "subprocess.Popen[bytes]") -> bool:
     """As a scheduler does: SIGTERM to every process, SIGKILL to who is left after a while."""
     for victim in (*storm.workers(process), psutil.Process(process.pid)):
         _signal(victim, signal.SIGTERM)
-    process.wait(GONE_SECONDS)
+    storm.wait_gone(process)
     return True
 
 

@@ -53,6 +53,13 @@ def pool_options(command: F) -> F:
     return command
 
 
+def timeout_option(command: F) -> F:
+    """`--trial-timeout`, which `make_run_settings` takes."""
+    return click.option("--trial-timeout", metavar="T", help="Give up a training that takes longer than this, or hangs: 90s, 20m, 8h.")(
+        command
+    )
+
+
 def distribution_options(command: F) -> F:
     """`--distribute` and `--devices`; `make_distribution` makes of them what a training takes."""
     for option in (
@@ -120,6 +127,7 @@ def make_run_settings(
     pool: Where,
     ray_address: str | None,
     resources: Mapping[str, float],
+    trial_timeout: str | None = None,
     **others: Any,
 ) -> "RunSettings":
     """How a study's trainings are run, by the options of its command; the backend is chosen, and Keras told.
@@ -128,6 +136,7 @@ def make_run_settings(
         resources: That the study gives each worker of a Ray cluster.
     """
     from fvsearch.search.workers import RunSettings
+    from fvsearch.units import parse_duration
 
     if ray_address is not None and pool != "ray":
         raise click.UsageError(f"--ray-address is for --pool ray, but got it with --pool {pool}.")
@@ -136,6 +145,7 @@ def make_run_settings(
         workers=workers or _num_workers(pool, ray_address, resources),
         pool=pool,
         ray_address=ray_address,
+        trial_timeout=parse_duration(trial_timeout) if trial_timeout else None,
         command=" ".join(["fvsearch", *(_without_password(argument) for argument in sys.argv[1:])]),
         **others,
     )

@@ -16,6 +16,7 @@ from fvsearch.cli.common import (
     print_renderable,
     set_backend,
     shared_settings,
+    timeout_option,
 )
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of the study. [default: runs/NAME]")
 @click.option("--trials", type=click.IntRange(1), help="Distinct archs to evaluate, baseline counted in.")
 @click.option("--time-budget", metavar="T", help="Start no trial after this long: 90s, 20m, 8h.")
-@click.option("--trial-timeout", metavar="T", help="Give up a trial that trains for longer than this, or hangs: 90s, 20m, 8h.")
+@timeout_option
 @pool_options
 @backend_option
 @click.option("--set", "settings", metavar="KEY=VALUE", multiple=True, help="Change the study: recipe.epochs=5, budget.memory=0.5x.")
@@ -81,16 +82,13 @@ def run(
         if dry_run:
             transfers.dry_run(study, settings)
         else:
-            transfers.run(study, out, workers, pool, ray_address, backend, settings)
+            transfers.run(study, out, workers, pool, ray_address, trial_timeout, backend, settings)
         return
 
     defined = load_study(study, settings)
     if trials is not None:
         defined = defined.with_settings(trials=trials)
-    limits = {
-        "time_budget": parse_duration(time_budget) if time_budget else None,
-        "trial_timeout": parse_duration(trial_timeout) if trial_timeout else None,
-    }
+    seconds = parse_duration(time_budget) if time_budget else None
     if dry_run:
         from fvsearch.report.dry_run import dry_run_table
 
@@ -110,7 +108,8 @@ def run(
         pool,
         ray_address,
         defined.resources,
-        **limits,
+        trial_timeout,
+        time_budget=seconds,
         calibration=calibration,
         force_backend=force_backend,
         **shared_settings(storage, heartbeat, lease),
@@ -135,9 +134,18 @@ def run(
 @click.option(
     "--seeds", type=click.IntRange(1), help="Fresh trainings of each in all; those that stand count. [default: the study's, else 3]"
 )
+@timeout_option
 @pool_options
 @click.option("--backend", metavar="NAME", help="That of the search; no other can confirm its numbers.")
-def confirm(folder: Path, seeds: int | None, workers: int | None, pool: Where, ray_address: str | None, backend: str | None) -> None:
+def confirm(
+    folder: Path,
+    seeds: int | None,
+    trial_timeout: str | None,
+    workers: int | None,
+    pool: Where,
+    ray_address: str | None,
+    backend: str | None,
+) -> None:
     """Train the front of the study in DIR, its baseline and what its [confirm] names again, with fresh seeds: intervals, ties, luck."""
     from fvsearch.ledger import Ledger
     from fvsearch.progress import watch_confirming
@@ -147,7 +155,7 @@ def confirm(folder: Path, seeds: int | None, workers: int | None, pool: Where, r
     ledger = Ledger.open(folder)
     searched = [invocation.backend for invocation in ledger.invocations()]
     chosen = backend or os.environ.get("KERAS_BACKEND") or (searched[-1] if searched else None)
-    settings = make_run_settings(chosen, workers, pool, ray_address, ledger.study.resources)
+    settings = make_run_settings(chosen, workers, pool, ray_address, ledger.study.resources, trial_timeout)
     with watch_confirming(ledger.study) as watcher:
         confirm_study(folder, settings, seeds, watcher)
     page = write_report(ledger)

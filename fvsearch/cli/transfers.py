@@ -8,7 +8,7 @@ import click
 
 from fvsearch.cli.common import Where, make_run_settings, print_renderable
 
-OF_A_SEARCH = ("trials", "time_budget", "trial_timeout", "calibration", "tensorboard", "force_backend", "storage", "heartbeat", "lease")
+OF_A_SEARCH = ("trials", "time_budget", "calibration", "tensorboard", "force_backend", "storage", "heartbeat", "lease")
 """Options of `fvsearch run` that a transfer study has no use for."""
 
 
@@ -18,16 +18,17 @@ def run(
     workers: int | None,
     pool: Where,
     ray_address: str | None,
+    trial_timeout: str | None,
     backend: str | None,
     settings: tuple[str, ...],
 ) -> None:
     """Train all that is left of a transfer study, measure what its archs cost, write its report."""
     from fvsearch.library import load_transfer
     from fvsearch.progress import watch_transferring
-    from fvsearch.search.transferring import run_transfer
+    from fvsearch.search.transferring import failed_note, run_transfer
 
     study = load_transfer(source, settings)
-    run_settings = make_run_settings(backend, workers, pool, ray_address, study.resources)
+    run_settings = make_run_settings(backend, workers, pool, ray_address, study.resources, trial_timeout)
     folder = out or Path("runs") / study.name
     with watch_transferring() as watcher:
         run_transfer(study, folder, run_settings, watcher)
@@ -37,6 +38,8 @@ def run(
     transferred = summarise_transfer(folder)
     page = write_transfer_report(transferred, folder)
     print_renderable(transfer_table(transferred))
+    if note := failed_note(folder):
+        click.echo(note)
     click.echo(f"report: {page}")
 
 

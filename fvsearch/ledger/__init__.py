@@ -16,7 +16,7 @@ import msgspec
 
 from fvsearch.costs.calibration import Predictions
 from fvsearch.errors import ConfigError
-from fvsearch.files import write_atomically
+from fvsearch.files import no_room, write_atomically
 from fvsearch.ledger.address import Address, Kept, keep, read_kept
 from fvsearch.ledger.records import Invocation, QuietPass, Repeat, RungDecision, State, TrialRecord, now
 from fvsearch.ledger.sameness import difference
@@ -108,6 +108,7 @@ class Ledger:
 
         Raises:
             ConfigError: The folder cannot be written, or it or the database holds another study; the database cannot be used.
+            DiskFullError: There is no room for it.
         """
         kept = read_kept(folder)
         if kept and address and kept.url != address.shown:
@@ -129,7 +130,7 @@ class Ledger:
             keep(folder, Kept(url=address.shown, study_key=ledger._key()))
             return ledger
         except OSError as error:
-            raise ConfigError(f"cannot write to {folder}: {error.strerror}; give another folder with --out") from None
+            raise no_room(error) or ConfigError(f"cannot write to {folder}: {error.strerror}; give another folder with --out") from None
 
     @classmethod
     def open(cls, folder: Path) -> "Ledger":

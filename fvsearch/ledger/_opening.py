@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from fvsearch.errors import ConfigError
 from fvsearch.ledger import _tables as tables
 from fvsearch.ledger._shown import METRIC_NAMES, name_metrics
-from fvsearch.ledger._storage import LedgerStorage, first_line, set_up
+from fvsearch.ledger._storage import LedgerStorage, first_line, full_database, set_up
 from fvsearch.ledger.address import Address, Kept
 from fvsearch.ledger.records import Invocation, TrialRecord
 from fvsearch.ledger.sameness import difference
@@ -45,6 +45,7 @@ def connect(address: Address | None, path: Path, study: Study) -> LedgerStorage:
 
     Raises:
         ConfigError: The database cannot be reached, or is none of Optuna's.
+        DiskFullError: It has no room.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     url = address.url if address else sa.URL.create("sqlite", database=str(path.resolve())).render_as_string()
@@ -60,6 +61,8 @@ def connect(address: Address | None, path: Path, study: Study) -> LedgerStorage:
     try:
         return set_up(make)
     except (KeyError, RuntimeError, optuna.exceptions.OptunaError, SQLAlchemyError) as error:
+        if full := full_database(error, shown, address.clean if address else str):
+            raise full from None
         if address is None:
             raise ConfigError(f"{path} is no ledger of the study {study.name!r}: {first_line(error)}") from None
         original = getattr(error, "orig", None) or error
@@ -85,6 +88,7 @@ def open_study(storage: LedgerStorage, study: Study, address: Address | None, ke
 
     Raises:
         ConfigError: The database holds another study of this name, or another than the folder took part in.
+        DiskFullError: It has no room.
     """
     directions = [optuna.study.StudyDirection[objective.direction.upper()] for objective in study.objectives]
 
@@ -113,7 +117,8 @@ def open_study(storage: LedgerStorage, study: Study, address: Address | None, ke
         standing = _standing_study(storage, study, address, kept)
         return set_up(find) if standing is None else standing
     except (KeyError, RuntimeError, optuna.exceptions.OptunaError, SQLAlchemyError) as error:
-        raise ConfigError(f"{storage.shown} is no ledger of the study {study.name!r}: {storage.explain(error)}") from None
+        why = f"{storage.shown} is no ledger of the study {study.name!r}: {storage.explain(error)}"
+        raise storage.no_room(error) or ConfigError(why) from None
 
 
 def _standing_study(storage: LedgerStorage, study: Study, address: Address | None, kept: Kept | None) -> int | None:

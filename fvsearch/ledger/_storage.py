@@ -2,6 +2,7 @@
 
 import contextlib
 import random
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ from optuna.storages import RDBStorage
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Session, scoped_session
 
-from fvsearch.errors import ConfigError, RunError
+from fvsearch.errors import ConfigError, DiskFullError, RunError
 
 T = TypeVar("T")
 
@@ -25,6 +26,10 @@ _SETTING_UP = 10
 
 _FLEETING = ("08", "40", "53", "57P")
 """How the SQLSTATEs begin of what passes: the connection, a deadlock, too many connections, a server that is going down or coming up."""
+
+
+_FULL = "53100"
+"""PostgreSQL's SQLSTATE for a full disk: no wait makes room."""
 
 
 class LedgerStorage(RDBStorage):
@@ -122,12 +127,15 @@ class LedgerStorage(RDBStorage):
 
         Raises:
             RunError: As `change`.
+            DiskFullError: The database has no room.
         """
         began, pause = time.monotonic(), 0.1
         while True:
             try:
                 return once()
             except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
+                if full := self.no_room(error):
+                    raise full from None
                 reason = self.explain(error)
                 if not is_fleeting(error):
                     raise RunError(f"the ledger at {self.shown} cannot be used: {reason}; the same command goes on from here") from None
@@ -139,6 +147,10 @@ class LedgerStorage(RDBStorage):
             self.on_wait(f"waiting for the ledger at {self.shown}: {reason}")
             time.sleep(pause * random.uniform(0.5, 1.0))
             pause = min(2 * pause, 5.0)
+
+    def no_room(self, error: BaseException) -> DiskFullError | None:
+        """The sentence for an error that means a full database; none for another."""
+        return full_database(error, self.shown, self._clean)
 
     def explain(self, error: BaseException) -> str:
         """Why, in a line without a password."""
@@ -194,9 +206,30 @@ def is_fleeting(error: BaseException) -> bool:
         return isinstance(error, sqlalchemy.exc.TimeoutError)
     state = getattr(found.orig, "sqlstate", None)
     if state:
-        return str(state).startswith(_FLEETING)
+        return str(state) != _FULL and str(state).startswith(_FLEETING)
     lost = found.connection_invalidated or "connect" in str(found.orig).lower() or "server closed" in str(found.orig)
     return lost or "locked" in str(found.orig) or "busy" in str(found.orig)
+
+
+def full_database(error: BaseException, shown: str, clean: Callable[[str], str] = str) -> DiskFullError | None:
+    """The sentence for an error that means a full database; none for another.
+
+    Args:
+        error: SQLAlchemy's or Optuna's.
+        shown: What is said of the database.
+        clean: Takes passwords out of a text.
+    """
+    found: BaseException | None = error
+    while found is not None:
+        said: Any = getattr(found, "orig", None)
+        if getattr(said, "sqlstate", None) == _FULL or getattr(said, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+            why = clean(first_line(said))
+            return DiskFullError(
+                f"the ledger at {shown} must have room, but there is none ({why}); make room, and the same command goes on from here"
+            )
+        # SQLite takes the whole transaction back by itself: SQLAlchemy then misses its savepoint, and says that last.
+        found = found.__cause__ or found.__context__
+    return None
 
 
 def _driver_error(error: BaseException) -> BaseException:

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Literal
 
 from fvsearch.errors import ConfigError
-from fvsearch.pools.base import Pool, TimedOut, WorkerDied
+from fvsearch.pools.base import NodeLost, Pool, TimedOut, WorkerDied
 from fvsearch.records import suggest
 
-__all__ = ["Pool", "TimedOut", "WorkerDied", "closing", "count_places", "make_pool"]
+__all__ = ["NodeLost", "Pool", "TimedOut", "WorkerDied", "closing", "count_places", "make_pool"]
 
 Kind = Literal["local", "inline", "ray"]
 

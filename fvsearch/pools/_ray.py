@@ -1,9 +1,8 @@
-"""The Ray pool: workers on the nodes of a cluster. Ray finds each a place; a lost process or node is a worker that died."""
+"""The Ray pool: workers on the nodes of a cluster. Ray finds each a place; a lost process is a worker that died, a lost node is not."""
 
 import contextlib
 import os
 import pickle
-import secrets
 import sys
 from collections.abc import Mapping
 from concurrent.futures import CancelledError
@@ -13,8 +12,9 @@ from typing import Any
 from fvsearch.errors import ConfigError
 from fvsearch.pools._cluster import check_node, check_nodes, connect, last_line, live_nodes, settle, whole
 from fvsearch.pools._host import Host, Posting, Resources, Seen
+from fvsearch.pools._marks import leave_mark
 from fvsearch.pools._threads import PoolWorker, WorkerPool
-from fvsearch.pools.base import WorkerDied
+from fvsearch.pools.base import NodeLost, WorkerDied
 from fvsearch.training.environment import THREADS
 
 POLL_SECONDS = 0.5
@@ -62,9 +62,7 @@ class RayPool(WorkerPool):
         self._ray = connect(address)
         nodes = live_nodes(self._ray)
         self._resources = settle(resources or {}, nodes)
-        self._mark = log_path.with_name(f".ray-{secrets.token_hex(4)}").resolve() if log_path else None
-        if self._mark:
-            self._mark.touch()
+        self._mark = leave_mark(log_path.resolve().parent) if log_path else None
         try:
             self._kind = check_nodes(self._ray, nodes, self._resources, self._where)
         except BaseException:
@@ -91,8 +89,10 @@ class RayPool(WorkerPool):
         Args:
             cancel: To kill what runs and drop what is queued; their futures raise CancelledError.
         """
-        super().close(cancel=cancel)
-        self._unmark()
+        try:
+            super().close(cancel=cancel)
+        finally:
+            self._unmark()
 
     @property
     def _where(self) -> str | None:
@@ -155,7 +155,7 @@ class RayWorker:
         """Whether it can work, within so many seconds.
 
         Raises:
-            WorkerDied: It was lost before it could.
+            NodeLost: It was lost before it could.
             ConfigError: It never could where it is.
         """
         if self._node is None:
@@ -177,7 +177,8 @@ class RayWorker:
         """What a pickled task returns; the time limit is the posting's.
 
         Raises:
-            WorkerDied: The process, its host or its node was lost first.
+            WorkerDied: The process or its host was lost first.
+            NodeLost: Its node was.
             TimedOut: The time limit ended first.
             BaseException: Whatever the task raised.
         """
@@ -206,15 +207,16 @@ class RayWorker:
             self.ended = True
             if self._node is None and "creation task" in str(error):
                 raise ConfigError(f"a worker must start on the Ray cluster, but it cannot: {last_line(error)}") from None
-            raise WorkerDied(f"a worker must live until its task ends, but {self._how(error)}") from None
+            raise self._lost(error) from None
 
-    def _how(self, error: BaseException) -> str:
+    def _lost(self, error: BaseException) -> WorkerDied:
         """How it was lost."""
+        law = "a worker must live until its task ends, but"
         if self._node is None:
-            return "it was lost before it had a place on the Ray cluster"
+            return NodeLost(f"{law} it was lost before it had a place on the Ray cluster")
         node, seen = self._node
         log = f"; its output is in {self._posting.log_path}" if self._posting.log_path else ""
         if node not in {found.id for found in live_nodes(self._ray)}:
-            return f"the node {seen.name} of the Ray cluster was lost{log}"
+            return NodeLost(f"{law} the node {seen.name} of the Ray cluster was lost{log}")
         hint = " (Ray ends workers where a node's memory runs out)" if "memory" in str(error).lower() else ""
-        return f"its process on the node {seen.name} of the Ray cluster was killed{hint}{log}"
+        return WorkerDied(f"{law} its process on the node {seen.name} of the Ray cluster was killed{hint}{log}")

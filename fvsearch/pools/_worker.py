@@ -80,12 +80,16 @@ class Worker:
         try:
             self._pid: int = self._executor.submit(os.getpid).result()
             (self._process,) = (child for child in multiprocessing.active_children() if child.pid == self._pid)
+            # Tasks and results pass in a file: of a worker killed in the middle of a message, loky would await the rest for ever. What is
+            # left to send is less than the system writes in one piece. loky's tracker removes the file, whatever the coordinator comes to.
+            descriptor, name = tempfile.mkstemp(prefix="fvsearch-")
         except (BrokenProcessPool, ValueError):
             self._executor.shutdown(kill_workers=True)
             raise WorkerDied(f"a worker must start, but it ended{self._see_log}") from None
-        # Tasks and results pass in a file: of a worker killed in the middle of a message, loky would await the rest for ever. What is left
-        # to send is less than the system writes in one piece. loky's tracker removes the file, whatever the coordinator comes to.
-        descriptor, name = tempfile.mkstemp(prefix="fvsearch-")
+        except BaseException:
+            # A full disk, say: nobody else knows of the process yet.
+            self._executor.shutdown(kill_workers=True)
+            raise
         os.close(descriptor)
         self._path = Path(name)
         loky.backend.resource_tracker.register(name, "file")

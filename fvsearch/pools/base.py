@@ -18,6 +18,10 @@ class WorkerDied(RunError):  # noqa: N818 - says what happened, as Stopped and F
     """The process that worked on a task ended before the task did: killed, out of memory, or a crash below Python."""
 
 
+class NodeLost(WorkerDied):
+    """The machine that a worker was on was lost, or the worker before it had begun: no fault of the task's."""
+
+
 class TimedOut(RunError):  # noqa: N818
     """A task took longer than its time limit, and its worker was stopped."""
 
@@ -34,8 +38,8 @@ class Pool(Protocol):
         """Start `fn(argument)`, or queue it where all workers are busy.
 
         The future raises what `fn` raised (from another process only Python's own errors and ours keep their type; others become
-        RunErrors, for they may drag a backend in here); WorkerDied or TimedOut where the worker came to an end first; CancelledError where
-        the pool was closed.
+        RunErrors, for they may drag a backend in here); WorkerDied or TimedOut where the worker came to an end first, NodeLost where its
+        machine did; CancelledError where the pool was closed.
         """
         ...
 

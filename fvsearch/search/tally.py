@@ -1,5 +1,6 @@
 """What a search counts of its trials, one trial at a time: what it costs to tell progress does not grow with the trials that have ended."""
 
+import functools
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -164,12 +165,11 @@ class Tally:
 
 
 def _slim(record: TrialRecord) -> TrialRecord:
-    """An ended trial without what its epochs came to, which nobody asks a search for again; there are as many as there were."""
-    repeats = tuple(
-        Repeat(seed=repeat.seed, epochs=(_NOTHING,) * len(repeat.epochs), seconds={"all": sum(repeat.seconds.values())})
-        for repeat in record.repeats
-    )
-    return msgspec.structs.replace(record, repeats=repeats, versions={}, rungs=())
+    """An ended trial without what its trainings came to, which nobody asks a search for again; there are as many as there were."""
+    return msgspec.structs.replace(record, repeats=_blank(tuple(len(repeat.epochs) for repeat in record.repeats)), versions={}, rungs=())
 
 
-_NOTHING: dict[str, float] = {}
+@functools.cache
+def _blank(epochs: tuple[int, ...]) -> tuple[Repeat, ...]:
+    """Repeats of so many epochs, of which nothing else is known: the same for all trials."""
+    return tuple(Repeat(seed=0, epochs=({},) * count) for count in epochs)

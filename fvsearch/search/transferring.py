@@ -4,6 +4,7 @@ Each training is a run in a folder of its own, `pretraining/ViT-seed0` or `finet
 one. What a run came to is written beside them when it ends; interrupted at any point, the same call goes on from there.
 """
 
+import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -154,6 +155,15 @@ def read_transfer(folder: Path) -> tuple[TransferStudy, tuple[TransferResult, ..
 def results(folder: Path) -> tuple[TransferResult, ...]:
     """What has ended, by name."""
     return tuple(from_json(path, TransferResult) for path in sorted((folder / ENDED).glob("*.json")))
+
+
+def failed_note(folder: Path) -> str:
+    """How what failed is tried again, in a sentence; empty where nothing did. It stands, for the same seed would mostly fail again."""
+    failed = [str(folder / ENDED / f"{one.name}.json") for one in results(folder) if one.summary is None]
+    if not failed:
+        return ""
+    one, them = ("one training", "it") if len(failed) == 1 else (f"{len(failed)} trainings", "them")
+    return f"{one} failed, and so will stand; to try {them} again: rm {shlex.join(failed)}, then the same command"
 
 
 def _claim(folder: Path, study: TransferStudy) -> None:

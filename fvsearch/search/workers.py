@@ -11,7 +11,7 @@ from fvsearch.errors import ConfigError, FvsearchError, RunError
 from fvsearch.files import no_room
 from fvsearch.ledger import Address
 from fvsearch.ledger.crew import Lease
-from fvsearch.pools import Pool, WorkerDied, closing, make_pool
+from fvsearch.pools import NodeLost, Pool, WorkerDied, closing, make_pool
 from fvsearch.records import Record
 
 Owner = TypeVar("Owner")
@@ -20,6 +20,9 @@ R = TypeVar("R")
 
 MAX_DEATHS = 2
 """A task whose worker dies this often has failed: it may be what kills them."""
+
+MAX_LOSSES = 5
+"""So has one whose machine was lost this often. That is no fault of the task's, but a cluster that loses so many is of no use to it."""
 
 MAX_TASKS = 25
 """Segments a worker process runs before it is renewed: Keras leaks across models."""
@@ -35,7 +38,8 @@ class RunSettings(Record, frozen=True, kw_only=True):
             called as make_pool is but for the kind.
         ray_address: Of the cluster's head, HOST:PORT; else the one that RAY_ADDRESS names, or that runs on this machine, or one of its own.
         time_budget: Seconds after which no trial is started; none is no limit.
-        trial_timeout: Seconds that a trial may train; one that takes longer, or hangs, has failed. None is no limit.
+        trial_timeout: Seconds that a trial may train, or what confirms one, or a transfer study's training; one that takes longer, or
+            hangs, has failed. None is no limit.
         command: For the record.
         calibration: That predictions rest on: a file, "none", or else the one kept for this device if it fits.
         force_backend: Go on under another backend than a study was searched on; what it measures stands beside the other's.
@@ -126,12 +130,41 @@ def run_alone(
 
 
 def _tried_again(pool: Pool, task: Callable[[A], R], argument: A) -> R:
-    for _ in range(MAX_DEATHS):
+    ends = Ends()
+    while True:
         try:
             return pool.submit(task, argument).result()
         except WorkerDied as error:
-            died = error
-    raise _died(died)
+            ends = ends.with_one(error)
+            if ends.are_too_many:
+                raise ends.as_error(error) from error
+
+
+class Ends(NamedTuple):
+    """How often a task was begun and came to no end.
+
+    Attributes:
+        deaths: Of the worker that it was begun on.
+        losses: Of the machine.
+    """
+
+    deaths: int = 0
+    losses: int = 0
+
+    def with_one(self, error: WorkerDied) -> "Ends":
+        """With one more."""
+        lost = isinstance(error, NodeLost)
+        return Ends(self.deaths + (not lost), self.losses + lost)
+
+    @property
+    def are_too_many(self) -> bool:
+        """Whether the task has failed."""
+        return self.deaths >= MAX_DEATHS or self.losses >= MAX_LOSSES
+
+    def as_error(self, error: WorkerDied) -> RunError:
+        """Why, by the last of them."""
+        how = f"its worker died {self.deaths} times" if self.deaths >= MAX_DEATHS else f"its machine was lost {self.losses} times"
+        return RunError(f"{how}: {as_sentence(error)}")
 
 
 def as_sentence(error: BaseException) -> str:
@@ -164,7 +197,7 @@ class Jobs(Generic[Owner, A, R]):
 
     def submit(self, owner: Owner, argument: A) -> None:
         """Start a task."""
-        self._start(_Job(owner, argument, 0))
+        self._start(_Job(owner, argument, Ends()))
 
     def ended(self, seconds: float = 1.0) -> Iterator[tuple[Owner, R | Exception]]:
         """What each task that ends within so many seconds came to, at the first of them: its result, or why there is none.
@@ -180,10 +213,11 @@ class Jobs(Generic[Owner, A, R]):
             try:
                 outcome = future.result()
             except WorkerDied as error:
-                if job.deaths + 1 < MAX_DEATHS:
-                    self._start(job._replace(deaths=job.deaths + 1))
+                job = job._replace(ends=job.ends.with_one(error))
+                if not job.ends.are_too_many:
+                    self._start(job)
                     continue
-                outcome = _died(error)
+                outcome = job.ends.as_error(error)
             except ConfigError:
                 raise
             except Exception as error:
@@ -196,17 +230,13 @@ class Jobs(Generic[Owner, A, R]):
         self._running[self._pool.submit(self._task, job.argument)] = job
 
 
-def _died(error: WorkerDied) -> RunError:
-    return RunError(f"its worker died {MAX_DEATHS} times: {as_sentence(error)}")
-
-
 class _Job(NamedTuple, Generic[Owner, A]):
     """A task under way.
 
     Attributes:
-        deaths: Of workers that it was begun on.
+        ends: That it came to before.
     """
 
     owner: Owner
     argument: A
-    deaths: int
+    ends: Ends

@@ -3,10 +3,12 @@
 import os
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pretend
 import pytest
+import storms
 from storms import Storm, require_nobody, require_whole, wait_until
 
 from fvsearch.ledger import Ledger
@@ -26,6 +28,34 @@ def test_three_rounds_of_kills(tmp_path: Path, seed: int) -> None:
         storm.round(kinds)
     assert storm.blows.total() >= 3
     assert storm.finish().total() == storm.trials
+
+
+@pytest.mark.slow
+def test_a_storm_that_a_shell_started_in_the_background_heeds_ctrl_c(tmp_path: Path) -> None:
+    storm, before = storm_in(tmp_path, 1), signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        process = storm.start()
+        assert wait_until(lambda: epochs_of(tmp_path, 0), 30)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(15) == 128 + signal.SIGINT, storm.said()
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_a_storm_says_by_which_blow_a_search_did_not_end_and_where_it_stood(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    deaf = f"{pretend.DUMP}\nimport time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('up', flush=True)\ntime.sleep(60)"
+    storm = Storm([sys.executable, "-c", deaf], tmp_path / "out", tmp_path, os.environ, seed=0, longest=3.0)
+    start = storm.start
+
+    def started() -> "subprocess.Popen[bytes]":
+        process = start()
+        assert wait_until(lambda: b"up" in storm.log.read_bytes(), 10)
+        return process
+
+    monkeypatch.setattr(storm, "start", started)
+    monkeypatch.setattr(storms, "GONE_SECONDS", 0.2)
+    with pytest.raises(AssertionError, match=r"it goes on 0.2 s after SIGTERM:[^$]*line 5 in <module>"):
+        storm.round(["SIGTERM"])
 
 
 @pytest.mark.soak

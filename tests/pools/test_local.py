@@ -1,3 +1,4 @@
+import errno
 import gc
 import multiprocessing
 import os
@@ -5,6 +6,7 @@ import random
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 from concurrent.futures import CancelledError
@@ -76,9 +78,11 @@ def test_large_arguments_and_results_pass(pools):
 
 
 def test_a_worker_imports_nothing_heavy(pools):
-    loaded = set(run(pools(), tasks.modules, None))
+    pool = pools()
+    loaded = set(run(pool, tasks.modules, None))
     assert "fvsearch" in loaded
-    assert not loaded & {"keras", "jax", "tensorflow", "torch", "numpy", "optuna", "pytest", "rich"}
+    heavy = loaded & {"keras", "jax", "tensorflow", "torch", "numpy", "optuna", "pytest", "rich"}
+    assert not heavy, run(pool, tasks.beginning, None)
 
 
 # What it sees and says
@@ -246,6 +250,17 @@ def test_a_task_past_its_time_is_stopped_and_the_pool_goes_on(pools, tmp_path):
 def test_a_log_that_cannot_be_written_fails_the_task(pools, tmp_path):
     with pytest.raises(FileNotFoundError):
         run(pools(log_path=tmp_path / "missing" / "workers.log"), tasks.double, 1)
+
+
+def test_a_full_disk_for_its_file_leaves_no_process_behind(pools, monkeypatch):
+    def full(**ignored):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    before = {child.pid for child in multiprocessing.active_children()}
+    monkeypatch.setattr(tempfile, "mkstemp", full)
+    with pytest.raises(OSError, match="No space left"):
+        run(pools(), tasks.double, 1)
+    assert {child.pid for child in multiprocessing.active_children()} <= before
 
 
 def test_interrupts_are_the_coordinators(pools):

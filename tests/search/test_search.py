@@ -1,5 +1,6 @@
 """The loop, with trainings that are computed: no backend, no process."""
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from fvsearch.fronts.standing import ledger_standings
 from fvsearch.ledger import Ledger
 from fvsearch.library import load_study
 from fvsearch.meters.measured import Anchor, Interval, Measured, MeasureRequest
-from fvsearch.pools import WorkerDied
+from fvsearch.pools import NodeLost, WorkerDied
 from fvsearch.report import summarise, words
 from fvsearch.search.loop import Progress
 from fvsearch.search.workers import RunSettings
@@ -139,6 +140,35 @@ def test_a_worker_that_dies_costs_a_retry_and_twice_the_trial(run: Callable[...,
     assert trials[2].state == "failed"
     assert "its worker died 2 times" in trials[2].reason
     assert len(trials) == 12
+
+
+def test_a_lost_machine_is_no_fault_of_the_trial_up_to_a_bound(run: Callable[..., Ledger]) -> None:
+    begun: Counter[str] = Counter()
+
+    def lossy(segment: Segment) -> SegmentResult:
+        number = Path(segment.folder).parent.name
+        begun[number] += 1
+        # Four machines and one worker of its own are a trial's to lose.
+        if (number == "0001" and begun[number] <= 5) or number == "0002":
+            raise WorkerDied("killed by SIGKILL") if (number, begun[number]) == ("0001", 2) else NodeLost("the node was lost")
+        return train(segment)
+
+    trials = run(ScriptedPool(run_segment=lossy)).trials()
+    assert (begun["0001"], trials[1].state) == (6, "completed")
+    assert (begun["0002"], trials[2].state) == (5, "failed")
+    assert trials[2].reason == "its machine was lost 5 times: the node was lost"
+    assert len(trials) == 12
+
+
+def test_a_measurement_is_begun_again_where_its_machine_was_lost(run: Callable[..., Ledger]) -> None:
+    losses = iter([NodeLost("the node was lost")] * 3)
+
+    def lossy(request: MeasureRequest) -> Anchor:
+        for loss in losses:
+            raise loss
+        return ANCHOR
+
+    assert len(run(ScriptedPool(measure_anchor=lossy)).trials()) == 12
 
 
 def test_repeats_are_trained_with_seeds_of_their_own_and_averaged(run: Callable[..., Ledger]) -> None:

@@ -6,13 +6,16 @@ from typing import Any
 
 import msgspec
 import pytest
+from click.testing import CliRunner
 from transfers import STUDY, ScriptedPool, summary_of
 
+from fvsearch.cli import cli
 from fvsearch.errors import ConfigError, RunError, TrainingError
 from fvsearch.ledger import Ledger
-from fvsearch.pools import WorkerDied
-from fvsearch.search import workers
-from fvsearch.search.transferring import Transferring, is_transfer_folder, read_transfer, results, run_transfer
+from fvsearch.pools import TimedOut, WorkerDied
+from fvsearch.records import to_toml
+from fvsearch.search.loop import workers
+from fvsearch.search.transferring import Transferring, failed_note, is_transfer_folder, read_transfer, results, run_transfer
 from fvsearch.search.workers import RunSettings
 from fvsearch.study.transfer import TransferStudy
 
@@ -114,6 +117,52 @@ def test_a_worker_that_dies_once_costs_nothing_and_twice_the_training(run: Calla
     assert [(one.name, one.reason) for one in results(folder) if one.summary is None] == [
         ("Funnel-as-ViT-seed2", "its worker died 2 times: it was killed")
     ]
+
+
+def test_what_failed_stands_and_says_how_it_is_tried_again(run: Callable[..., Path]) -> None:
+    folder = run(ScriptedPool(script={"ViT-as-ViT-seed2": raising(TimedOut("a task must end within 60 s, but it did not"))}))
+    (failed,) = (one for one in results(folder) if one.summary is None)
+    assert (failed.name, failed.reason) == ("ViT-as-ViT-seed2", "a task must end within 60 s, but it did not")
+    path = folder / "ended" / "ViT-as-ViT-seed2.json"
+    assert failed_note(folder) == f"one training failed, and so will stand; to try it again: rm {path}, then the same command"
+    idle = ScriptedPool()
+    run(idle)
+    assert idle.tasks == []
+    path.unlink()
+    again = ScriptedPool()
+    run(again)
+    assert (again.names(), failed_note(folder)) == (["ViT-as-ViT-seed2"], "")
+
+
+def test_a_training_has_as_long_as_a_trial_may_take_and_each_arch_that_is_measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    timeouts: list[float] = []
+
+    def make(*ignored: Any, timeout: float, **options: Any) -> ScriptedPool:
+        timeouts.append(timeout)
+        return ScriptedPool()
+
+    monkeypatch.setattr(workers, "make_pool", make)
+    run_transfer(STUDY, tmp_path / "out", msgspec.structs.replace(SETTINGS, trial_timeout=60.0))
+    assert timeouts == [60.0, 60.0 * len(STUDY.archs)]
+
+
+def test_the_command_passes_the_limit_on_and_says_how_what_failed_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    limits: list[float | None] = []
+
+    def scripted(study: TransferStudy, folder: Path, settings: RunSettings, watcher: Any) -> None:
+        limits.append(settings.trial_timeout)
+        pool = ScriptedPool(script={"ViT-seed0": raising(TrainingError("the loss became NaN"))})
+        monkeypatch.setattr(workers, "make_pool", lambda *ignored, **options: pool)
+        run_transfer(study, folder, settings, watcher)
+
+    monkeypatch.setattr("fvsearch.search.transferring.run_transfer", scripted)
+    (tmp_path / "small.toml").write_text(to_toml(STUDY))
+    ended = CliRunner().invoke(cli, ["run", str(tmp_path / "small.toml"), "--out", str(tmp_path / "out"), "--trial-timeout", "20m"])
+    assert ended.exit_code == 0, ended.output
+    assert limits == [1200.0]
+    names = ("ViT-as-Funnel-seed0", "ViT-as-ViT-seed0", "ViT-seed0")
+    files = " ".join(str(tmp_path / "out" / "ended" / f"{name}.json") for name in names)
+    assert f"3 trainings failed, and so will stand; to try them again: rm {files}, then the same command\n" in ended.stdout
 
 
 def test_wrong_data_ends_it_before_and_in_the_middle(run: Callable[..., Path], tmp_path: Path) -> None:
