@@ -28,10 +28,10 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, DotProduct
 from sklearn.model_selection import KFold, cross_val_predict
 
-from fvsearch.arch import Arch
-from fvsearch.budgets import Budget
-from fvsearch.feasibility import Predictor
+from fvsearch.archs.arch import Arch
+from fvsearch.costs.feasibility import Predictor
 from fvsearch.study import Proposer, Study
+from fvsearch.study.budgets import Budget
 
 Numbers = NDArray[np.float64]
 

@@ -10,11 +10,11 @@ from _landscapes import Landscape, landscape
 from _scores import Score
 from _table import table_study
 
-from fvsearch.budgets import is_met, violations
+from fvsearch.costs.feasibility import Predictor
 from fvsearch.engines import Completed, Done, Engine, Infeasible, Outcome, Wait, make_engine
-from fvsearch.feasibility import Predictor
-from fvsearch.screening import Candidate, Screen, params_of
+from fvsearch.search.screening import Candidate, Screen, params_of
 from fvsearch.study import Proposer, Study
+from fvsearch.study.budgets import is_met, violations
 
 
 class Searcher(NamedTuple):

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fvsearch import load_study
-from fvsearch.arch import Arch
+from fvsearch.archs.arch import Arch
 from fvsearch.study import Study
 
 FOLDER = Path(__file__).parent / "table"

@@ -5,7 +5,7 @@
 
 Landscapes are explained in _landscapes.py, the rule of a replay and the engines in _replay.py; "all" names all of either. What is measured
 is the hypervolume of the front that the search sees, at its members' true values, over that of the best front there is: accuracy from
-chance level, costs by their logarithm, up to the most that may be spent (fvsearch.volume.reference). A repeat is a seed of the engine and
+chance level, costs by their logarithm, up to the most that may be spent (fvsearch/fronts/volume.py). A repeat is a seed of the engine and
 of the noise, the same noise for every engine. The baseline is trial 0.
 
 Finished replays are kept in --folder, so that an interrupted benchmark goes on and `--docs` shows all that is there; --fresh runs those

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from fvsearch import load_study
+from fvsearch.archs.layout import format_layout
+from fvsearch.costs.feasibility import Predictor
 from fvsearch.engines import Done, Infeasible, Suggestion, make_engine
-from fvsearch.feasibility import Predictor
-from fvsearch.layout import format_layout
 from fvsearch.study import Study
 from fvsearch.training.segment import derive_seed
 

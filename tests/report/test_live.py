@@ -13,8 +13,8 @@ from fvsearch.ledger import Ledger
 from fvsearch.ledger.crew import Coordinator, Lease, Member
 from fvsearch.processes import ProcessName
 from fvsearch.report.live import now_of, told_by
+from fvsearch.search.watching import CONFIRMING, DONE, LIVE_FILE, Live, Progress, keep_activity, kept, read_live
 from fvsearch.study import Confirm
-from fvsearch.watching import CONFIRMING, DONE, LIVE_FILE, Live, Progress, keep_activity, kept, read_live
 
 RUNNING = (TRIALS[0], TRIALS[1], TRIALS[11])
 SHORT = STUDY.with_settings(trials=3)
