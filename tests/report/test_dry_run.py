@@ -31,14 +31,14 @@ def test_it_says_what_the_rules_leave() -> None:
 
 def test_it_says_which_warm_starts_are_too_costly() -> None:
     starts = (arch(TRIALS[1].layout), arch(TRIALS[6].layout))
-    study = msgspec.structs.replace(STUDY, engine=Proposer(warm_start=starts), budget=Budget(memory="0.9x"))
+    study = msgspec.structs.replace(STUDY, engine=Proposer(name="optuna", warm_start=starts), budget=Budget(memory="0.9x"))
     text = shown(study)
     assert "evaluated first: 2 warm starts" in text
     assert f"1 warm start is over budget as predicted and left out: {TRIALS[6].layout}" in text
 
 
 def test_it_looks_at_the_study_that_trials_come_from(tmp_path: Path) -> None:
-    study = msgspec.structs.replace(STUDY, engine=Proposer(warm_start=str(tmp_path)))
+    study = msgspec.structs.replace(STUDY, engine=Proposer(name="optuna", warm_start=str(tmp_path)))
     with pytest.raises(ConfigError, match=r"holds no study: .* at engine\.warm_start"):
         shown(study)
     fill(Ledger.create(tmp_path, STUDY), TRIALS[:2], {}).close()
@@ -48,7 +48,7 @@ def test_it_looks_at_the_study_that_trials_come_from(tmp_path: Path) -> None:
 def test_an_engine_that_cannot_serve_the_study_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fvsearch.engines.is_installed", lambda name: False)
     with pytest.raises(ConfigError, match="computes in PyTorch"):
-        shown(msgspec.structs.replace(STUDY, engine=Proposer(sampler="gp")))
+        shown(msgspec.structs.replace(STUDY, engine=Proposer(name="optuna", sampler="gp")))
 
 
 def test_it_names_what_proposes() -> None:

@@ -279,7 +279,7 @@ def test_a_study_begins_with_what_fits_of_another_and_trains_its_own_trials_besi
     before = run(ScriptedPool()).trials()
     (tmp_path / "out").rename(tmp_path / "first")
     narrower = load_study("quickstart", ["trials=5", "recipe.epochs=2", "space.stages.0.depth=2"])
-    study = narrower.with_settings(engine=Proposer(warm_start=str(tmp_path / "first"), population=8))
+    study = narrower.with_settings(engine=Proposer(name="optuna", warm_start=str(tmp_path / "first"), population=8))
     pool, told = ScriptedPool(1), list[Progress]()
     trials = run(pool, study, watcher=told.append).trials()
     fits = [trial.arch_hash for trial in before[1:] if study.space and study.space.contains(trial.arch)]
@@ -292,7 +292,7 @@ def test_a_study_begins_with_what_fits_of_another_and_trains_its_own_trials_besi
 
 def test_a_warm_start_from_no_study_is_refused_before_anything_is_written(run: Callable[..., Ledger], tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="holds no study"):
-        run(ScriptedPool(), STUDY.with_settings(engine=Proposer(warm_start=str(tmp_path / "nothing"))))
+        run(ScriptedPool(), STUDY.with_settings(engine=Proposer(name="optuna", warm_start=str(tmp_path / "nothing"))))
     assert not (tmp_path / "out").exists()
 
 
@@ -300,5 +300,5 @@ def test_listed_warm_starts_come_after_the_baseline(run: Callable[..., Ledger]) 
     small, large = (
         parse_layout(f"B1(17, h{width}, m32, a{width // 16})-1(9, h16, m32, a1)", patch_size=2, image_size=8) for width in (16, 48)
     )
-    trials = run(ScriptedPool(1), STUDY.with_settings(engine=Proposer(warm_start=(small, large)))).trials()
+    trials = run(ScriptedPool(1), STUDY.with_settings(engine=Proposer(name="optuna", warm_start=(small, large)))).trials()
     assert [trial.arch for trial in trials[1:3]] == [small, large]
