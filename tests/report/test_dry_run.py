@@ -72,8 +72,15 @@ def test_a_mistake_in_a_source_that_ships_is_refused_and_a_function_may_be_writt
 
 @pytest.mark.parametrize(("trials", "told"), [(7, True), (8, False)])
 def test_a_search_that_never_asks_its_engine_is_told(trials: int, told: bool) -> None:
-    study = load_study("quickstart", [f"trials={trials}"])
+    study = load_study("quickstart", [f"trials={trials}", "engine.name=optuna", "engine.starts=6"])
     assert ("the engine is never asked: baseline, warm starts and starts are 7 archs" in shown(study)) == told
+
+
+@pytest.mark.parametrize(("warm", "trials", "told"), [(0, 4, True), (0, 5, False), (5, 6, True), (5, 7, False)])
+def test_to_the_front_engine_what_is_evaluated_first_counts_as_starts(warm: int, trials: int, told: bool) -> None:
+    archs = [f"B1(17, h16, m{mlp}, a1)-1(9, h16, m32, a1)" for mlp in (32, 64, 96, 128, 192)[:warm]]
+    study = load_study("quickstart", [f"trials={trials}", f"engine.warm_start={archs}"])
+    assert (f"baseline, warm starts and starts are {max(4, 1 + warm)} archs" in shown(study)) == told
 
 
 def test_the_front_engine_says_what_it_chooses_from() -> None:

@@ -46,7 +46,7 @@ def changed(**changes: Any) -> Study:
         ({"budget__memory": "8"}, "`memory` must be a positive number with a unit"),
         ({"budget__batch_size": 0}, "`batch_size` must be at least 1"),
         ({"engine__population": 1}, "`population` must be at least 2"),
-        ({"engine__oracle": "bayesian"}, "`oracle` is for the engine \"keras_tuner\", but got oracle='bayesian', name='optuna'"),
+        ({"engine__oracle": "bayesian"}, "`oracle` is for the engine \"keras_tuner\", but got oracle='bayesian', name='front'"),
         ({"engine__scalar": "top1"}, '`scalar` is for the engine "keras_tuner"'),
         ({"resources": {"GPU": 2}}, "a worker trains on one GPU, or on a share of one, but got GPU=2 at resources; --workers says"),
         ({"resources": {"CPU": -1}}, "resources must be at least 0, but got CPU=-1 at resources"),
