@@ -37,7 +37,8 @@ def won_table(found: Found, reading: str) -> str:
         rows.append([str(nsga2.seed), *(f"{a:.3f} / {b:.3f}" for a, b in values), *shown])
     middle = [tuple(statistics.median(one[0][column][side] for one in told) for side in (0, 1)) for column in range(len(SHARES) + 1)]
     shares = [statistics.median(one[1][column] for one in told) for column in range(len(AXES))]
-    rows.append(["median", *(f"{a:.3f} / {b:.3f}" for a, b in middle), *(f"{share:.0%}" if share < float("inf") else "never" for share in shares)])
+    at = [f"{share:.0%}" if share < float("inf") else "never" for share in shares]
+    rows.append(["median", *(f"{a:.3f} / {b:.3f}" for a, b in middle), *at])
     header = ["seed", *(f"at {share:.0%}" for share in SHARES), "at its end", *(f"has nsga2's at: {UNITS[axis]}" for axis in AXES)]
     return markdown(header, rows)
 

@@ -1,4 +1,4 @@
-"""What the searches of benchmarks/live.py won, read from their folders: hypervolume over training-seconds, over CPU-seconds, over trials."""
+"""What the searches of benchmarks/live.py won, read from their folders: hypervolume over training-seconds, CPU-seconds and trials."""
 
 import itertools
 import json
@@ -90,7 +90,7 @@ def read_searches(folders: Mapping[tuple[str, int], Path]) -> Found:
     judge = next((ledger.study for (engine, _), ledger in ledgers.items() if engine == "front"), None)
     if judge is None:
         raise SystemExit(f"no search by front has ended in {', '.join(map(str, folders.values()))}")
-    means, again, noise = believed(judge, {seed: [] for _, seed in found} | _by_seed(found))
+    means, again, noise = believed(judge, _by_seed(found))
     point, units = reference(judge), baseline_units(next(iter(found.values())))
     searches = []
     for (engine, seed), ledger in ledgers.items():

@@ -30,6 +30,7 @@ from pathlib import Path
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 
+import msgspec
 import psutil
 from _live_pages import spent_table, won_table, write_page
 from _live_searches import CPU_FILE, READINGS, Found, read_cpu, read_searches
@@ -92,8 +93,9 @@ def parse() -> argparse.Namespace:
 def asked(name: str, engine: str, seed: int, settings: list[str]) -> Study:
     """A study as it is to be searched."""
     study = load_study(name, settings)
-    given = {"name": "front"} if engine == "front" else {field: getattr(NSGA2[name], field) for field in ("name", "sampler", "population", "starts")}
-    return study.with_settings(seed=seed, confirm=None, engine=Proposer(**given, warm_start=study.engine.warm_start))
+    proposer = NSGA2[name] if engine == "nsga2" else Proposer(name="front")
+    proposer = msgspec.structs.replace(proposer, warm_start=study.engine.warm_start)
+    return study.with_settings(seed=seed, confirm=None, engine=proposer)
 
 
 def folder_of(options: argparse.Namespace, name: str, engine: str, seed: int) -> Path:

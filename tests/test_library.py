@@ -206,7 +206,9 @@ def test_the_engine_of_a_file_that_names_none_is_front_unless_a_setting_is_optun
 def test_optunas_settings_on_top_of_another_engine_are_refused(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text(NO_ENGINE + 'engine.name = "front"')
     for setting in ("engine.sampler=nsga2", "engine.population=8"):
-        with pytest.raises(ConfigError, match=r'is for the engine "optuna", but got name=.front. at engine; --set engine.name=optuna takes it'):
+        with pytest.raises(
+            ConfigError, match=r'is for the engine "optuna", but got name=.front. at engine; --set engine.name=optuna takes it'
+        ):
             load_study(str(tmp_path / "mine.toml"), [setting])
         assert load_study(str(tmp_path / "mine.toml"), [setting, "engine.name=optuna"]).engine.name == "optuna"
 

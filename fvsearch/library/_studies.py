@@ -14,7 +14,6 @@ from fvsearch.library._settings import apply, read_setting
 from fvsearch.records import from_builtins, read_toml, to_builtins
 from fvsearch.study import Study
 
-
 OPTUNAS = ("sampler", "population")
 """Settings that no other engine has."""
 
