@@ -5,7 +5,7 @@ import pytest
 from fvsearch.errors import ConfigError
 from fvsearch.library import load_study, shipped
 from fvsearch.records import from_builtins, to_builtins
-from fvsearch.study import Study
+from fvsearch.study import Proposer, Study
 from fvsearch.study.budgets import Budget, Limit, parse_limit
 
 
@@ -64,6 +64,12 @@ def test_a_study_without_a_space_is_listed() -> None:
     del content["space"]
     with pytest.raises(ConfigError, match="`space` must be given, except"):
         from_builtins(content, Study)
+
+
+def test_a_study_without_an_engine_has_front() -> None:
+    content = to_builtins(load_study("quickstart", ["engine.name=optuna"]))
+    del content["engine"]
+    assert from_builtins(content, Study).engine == Proposer(name="front")
 
 
 @pytest.mark.parametrize("name", shipped("studies"))
