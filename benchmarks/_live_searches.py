@@ -79,28 +79,29 @@ class Found(NamedTuple):
     noise: float
 
 
-def read_searches(folders: Mapping[tuple[str, int], Path]) -> Found:
-    """The searches in these folders, by engine and seed, all with one reference point and one baseline.
+def read_searches(folders: Mapping[tuple[str, int], tuple[Path, int]]) -> Found:
+    """The first so many trials of the searches in these folders, by engine and seed, all with one reference point and one baseline.
 
     Raises:
         SystemExit: One of "front" must be among them, for the surrogate is its.
     """
-    ledgers = {task: Ledger.open(folder) for task, folder in folders.items()}
-    found = {task: ledger_standings(ledger) for task, ledger in ledgers.items()}
+    ledgers = {task: Ledger.open(folder) for task, (folder, _) in folders.items()}
+    found = {task: first_ended(ledger_standings(ledger), folders[task][1]) for task, ledger in ledgers.items()}
     judge = next((ledger.study for (engine, _), ledger in ledgers.items() if engine == "front"), None)
     if judge is None:
-        raise SystemExit(f"no search by front has ended in {', '.join(map(str, folders.values()))}")
+        raise SystemExit(f"no search is by front, of {', '.join(f'{engine}, seed {seed}' for engine, seed in folders)}")
     means, again, noise = believed(judge, _by_seed(found))
     point, units = reference(judge), baseline_units(next(iter(found.values())))
     searches = []
     for (engine, seed), ledger in ledgers.items():
         readings = {"observed": found[engine, seed], "together": tuple(_valued(judge, one, means) for one in found[engine, seed])}
         volumes = {reading: hypervolume(judge, standings, point, units).over_trials for reading, standings in readings.items()}
-        order, cpu = volumes["observed"], read_cpu(folders[engine, seed] / CPU_FILE)
+        folder, _ = folders[engine, seed]
+        order, cpu = volumes["observed"], read_cpu(folder / CPU_FILE)
         places: dict[str, int] = defaultdict(int)
         for one in found[engine, seed]:
             places[one.place] += 1
-        live, trials = read_live(folders[engine, seed]), ledger.trials()
+        live, trials = read_live(folder), [one.trial for one in found[engine, seed]]
         searches.append(
             Search(
                 engine=engine,
@@ -114,13 +115,19 @@ def read_searches(folders: Mapping[tuple[str, int], Path]) -> Found:
                 places=dict(places),
                 refused=live.refused if live else 0,
                 lost=sum(one.trial.seconds.get("train", 0.0) for one in found[engine, seed] if one.place == "infeasible"),
-                proposing=sum(row["search"] for row in cpu.values()),
+                proposing=sum(cpu[won.trial]["search"] for won in order),
                 devices=tuple(dict.fromkeys(trial.device for trial in trials)),
                 versions=trials[0].versions,
             )
         )
         ledger.close()
     return Found(searches, len(means), again, noise)
+
+
+def first_ended(found: Iterable[Standing], count: int) -> tuple[Standing, ...]:
+    """Those that ended first."""
+    ended = [one for one in found if one.place != "running"]
+    return tuple(sorted(ended, key=lambda one: (one.trial.ended, one.number))[:count])
 
 
 def believed(judge: Study, found: Mapping[int, Iterable[Standing]]) -> tuple[dict[str, float], int, float]:

@@ -7,6 +7,7 @@ For each seed and study two searches train, one by each engine, the one that is 
 baseline, warm start and reference point, nothing confirmed, and no throughput measured at the end. NSGA-II has the settings with which the
 studies shipped before (`NSGA2`). A search that was interrupted goes on, and one that has ended is read from its folder; `--read` runs none.
 What both engines of a seed begin with, baseline and warm start, are the same trainings: they are done once, and count in both searches.
+Where a search of a seed has not ended, both are read up to as many trials as both have.
 
 What a search took is said in training-seconds, summed over its trials, and in CPU-seconds of its workers, which other load on the machine
 moves less: they hold importing, building and compiling too, and are written to cpu.jsonl in the search's folder as each trial ends.
@@ -113,7 +114,7 @@ def search(study: Study, folder: Path, lender: Path | None, options: argparse.Na
         lender: Folder of the other engine's search, if that was first; it begins with the same trainings.
         options: Of the command line.
     """
-    if has_ended(folder):
+    if count_ended(folder) >= study.trials:
         return
     began = time.perf_counter()
     folder.mkdir(parents=True, exist_ok=True)
@@ -142,18 +143,27 @@ def borrow(study: Study, folder: Path, lender: Path) -> dict[int, float]:
     return lent
 
 
-def has_ended(folder: Path) -> bool:
-    """Whether a search has all its trials."""
+def count_ended(folder: Path) -> int:
+    """How many trials of a search have ended."""
     if not (folder / STUDY_FILE).exists():
-        return False
+        return 0
     with contextlib.closing(Ledger.open(folder)) as ledger:
-        return sum(bool(trial.ended) for trial in ledger.trials()) >= ledger.study.trials
+        return sum(bool(trial.ended) for trial in ledger.trials())
 
 
 def read(options: argparse.Namespace, name: str) -> Found | None:
-    """What the searches of a study won, of the seeds of which both have ended; none where there is no such seed."""
-    seeds = [seed for seed in range(options.seeds) if all(has_ended(folder_of(options, name, engine, seed)) for engine in ENGINES)]
-    tasks = {(engine, seed): folder_of(options, name, engine, seed) for seed in seeds for engine in ENGINES}
+    """What the searches of a study won, of each seed as many trials as both have ended; none where no seed has enough to tell of."""
+    study = load_study(name, options.settings)
+    counts = {
+        seed: min(study.trials, *(count_ended(folder_of(options, name, engine, seed)) for engine in ENGINES))
+        for seed in range(options.seeds)
+    }
+    tasks = {
+        (engine, seed): (folder_of(options, name, engine, seed), count)
+        for seed, count in counts.items()
+        for engine in ENGINES
+        if count > 1 + len(study.listed_starts)
+    }
     return read_searches(tasks) if tasks else None
 
 
