@@ -25,7 +25,7 @@ def pairs(found: Found) -> list[tuple[Search, Search]]:
 
 
 def won_table(found: Found, reading: str) -> str:
-    """A line a seed, and the medians: hypervolume of both, and what front had spent when it had NSGA-II's of the end."""
+    """A line a seed, and the medians of several: hypervolume of both, and what front had spent when it had NSGA-II's of the end."""
     rows, told = [], []
     for nsga2, front in pairs(found):
         end = nsga2.over["seconds"][-1]
@@ -38,7 +38,8 @@ def won_table(found: Found, reading: str) -> str:
     middle = [tuple(statistics.median(one[0][column][side] for one in told) for side in (0, 1)) for column in range(len(SHARES) + 1)]
     shares = [statistics.median(one[1][column] for one in told) for column in range(len(AXES))]
     at = [f"{share:.0%}" if share < float("inf") else "never" for share in shares]
-    rows.append(["median", *(f"{a:.3f} / {b:.3f}" for a, b in middle), *at])
+    if len(told) > 1:
+        rows.append(["median", *(f"{a:.3f} / {b:.3f}" for a, b in middle), *at])
     header = ["seed", *(f"at {share:.0%}" for share in SHARES), "at its end", *(f"has nsga2's at: {UNITS[axis]}" for axis in AXES)]
     return markdown(header, rows)
 
@@ -102,7 +103,7 @@ def plot(path: Path, found: dict[str, Found]) -> None:
                     axis.step(search.over["seconds"], search.won[reading], where="post", color=color, linewidth=0.7, alpha=0.45)
                 steps = np.linspace(0, max(search.over["seconds"][-1] for search in searches), 200)
                 middle = [statistics.median(search.at(reading, second) for search in searches) for second in steps]
-                axis.plot(steps, middle, color=color, linestyle=line, linewidth=2.2, label=f"{engine}, median of {len(searches)}")
+                axis.plot(steps, middle, color=color, linestyle=line, linewidth=2.2, label=f"{engine}, median of {len(searches)}" if len(searches) > 1 else engine)
             axis.set_title(f"{name}, {TITLES[reading]}", fontsize=9)
             axis.set_xlim(0, longest)
             axis.set_ylim(bottom=0)
