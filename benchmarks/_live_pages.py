@@ -13,6 +13,9 @@ from _pages import markdown, replace_figures
 SHARES = (0.25, 0.5, 0.75)
 """Of NSGA-II's training-seconds, at which both are looked at."""
 
+EARLY = 0.12
+"""Share of the longest search from which on the plot has all curves in it."""
+
 TITLES = {"observed": "as observed, one training each", "together": "at what all searches together tell"}
 STYLES = {"nsga2": ("tab:blue", "--"), "front": ("tab:red", "-")}
 UNITS = {"seconds": "training-seconds", "cpu": "CPU-seconds", "trials": "trials"}
@@ -87,7 +90,7 @@ def write_page(page: Path, found: dict[str, Found], document: dict[str, Any]) ->
 
 
 def plot(path: Path, found: dict[str, Found]) -> None:
-    """Hypervolume over training-seconds: a column a study, a row a reading; a thin line a search, a thick one the median."""
+    """Hypervolume: a column a study; observed over training-seconds, then together over CPU-seconds; of several seeds the medians too."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -95,20 +98,22 @@ def plot(path: Path, found: dict[str, Found]) -> None:
 
     figure, axes = pyplot.subplots(2, len(found), figsize=(4.6 * len(found), 6.2), squeeze=False, layout="constrained")
     for column, (name, one) in zip(axes.T, found.items(), strict=True):
-        longest = max(search.over["seconds"][-1] for search in one.searches)
-        for axis, reading in zip(column, READINGS, strict=True):
+        for axis, reading, spent in zip(column, READINGS, ("seconds", "cpu"), strict=True):
+            longest = max(search.over[spent][-1] for search in one.searches)
             for engine, (color, line) in STYLES.items():
                 searches = [search for search in one.searches if search.engine == engine]
                 for search in searches:
-                    axis.step(search.over["seconds"], search.won[reading], where="post", color=color, linewidth=0.7, alpha=0.45)
-                steps = np.linspace(0, max(search.over["seconds"][-1] for search in searches), 200)
-                middle = [statistics.median(search.at(reading, second) for search in searches) for second in steps]
-                axis.plot(steps, middle, color=color, linestyle=line, linewidth=2.2, label=f"{engine}, median of {len(searches)}" if len(searches) > 1 else engine)
+                    axis.step(search.over[spent], search.won[reading], where="post", color=color, linewidth=0.7, alpha=0.45)
+                steps = np.linspace(0, max(search.over[spent][-1] for search in searches), 400)
+                middle = [statistics.median(search.at(reading, step, spent) for search in searches) for step in steps]
+                label = f"{engine}, median of {len(searches)}" if len(searches) > 1 else engine
+                axis.plot(steps, middle, color=color, linestyle=line, linewidth=2.2, label=label)
             axis.set_title(f"{name}, {TITLES[reading]}", fontsize=9)
             axis.set_xlim(0, longest)
-            axis.set_ylim(bottom=0)
+            # What the first trials win dwarfs what is searched for afterwards.
+            axis.set_ylim(bottom=0.97 * min(search.at(reading, longest * EARLY, spent) for search in one.searches))
             axis.grid(alpha=0.25)
-            axis.set_xlabel("training-seconds")
+            axis.set_xlabel(UNITS[spent])
     for row in axes:
         row[0].set_ylabel("hypervolume")
     axes[0][0].legend(fontsize=8, loc="lower right", frameon=False)

@@ -52,10 +52,10 @@ class Search(NamedTuple):
     devices: tuple[str, ...]
     versions: dict[str, str]
 
-    def at(self, reading: str, seconds: float) -> float:
-        """Hypervolume that was won within so many training-seconds."""
-        pairs = zip(self.over["seconds"], self.won[reading], strict=True)
-        return max((value for spent, value in pairs if spent <= seconds), default=0.0)
+    def at(self, reading: str, spent: float, axis: str = "seconds") -> float:
+        """Hypervolume that was won by the time that so much was spent."""
+        pairs = zip(self.over[axis], self.won[reading], strict=True)
+        return max((value for by_then, value in pairs if by_then <= spent), default=0.0)
 
     def reaches(self, reading: str, value: float, axis: str) -> float | None:
         """What was spent when so much hypervolume was won; none where it never was."""
