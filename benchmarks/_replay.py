@@ -34,12 +34,12 @@ class Searcher(NamedTuple):
 
 
 SEARCHERS: dict[str, Searcher] = {
-    **{sampler: Searcher(Proposer(sampler=sampler), refuses=False) for sampler in ("random", "nsga2", "tpe")},
-    "gp": Searcher(Proposer(sampler="gp"), refuses=False, most=33),
-    **{f"{sampler}+refusal": Searcher(Proposer(sampler=sampler)) for sampler in ("random", "nsga2", "tpe")},
-    "gp+refusal": Searcher(Proposer(sampler="gp"), most=33),
-    "tpe+refusal+starts": Searcher(Proposer(sampler="tpe"), starts=8),
-    "spread": Searcher(Proposer(sampler="random"), starts=sys.maxsize),
+    **{sampler: Searcher(Proposer(name="optuna", sampler=sampler), refuses=False) for sampler in ("random", "nsga2", "tpe")},
+    "gp": Searcher(Proposer(name="optuna", sampler="gp"), refuses=False, most=33),
+    **{f"{sampler}+refusal": Searcher(Proposer(name="optuna", sampler=sampler)) for sampler in ("random", "nsga2", "tpe")},
+    "gp+refusal": Searcher(Proposer(name="optuna", sampler="gp"), most=33),
+    "tpe+refusal+starts": Searcher(Proposer(name="optuna", sampler="tpe"), starts=8),
+    "spread": Searcher(Proposer(name="optuna", sampler="random"), starts=sys.maxsize),
     "front": Searcher(Proposer(name="front")),
 }
 """By name; "spread" is archs spread over predicted memory, and no model."""

@@ -32,7 +32,7 @@ def seconds_of_asking(sampler: Sampler, objectives: int, told: int, asks: int) -
     predictor, space, rng = Predictor(study), study.space, random.Random(0)
     assert space is not None
     directions: list[Direction] = ["maximize", *("minimize" for _ in range(objectives - 1))]  # type: ignore[list-item]
-    engine = OptunaEngine(Proposer(sampler=sampler), space.domains(), directions, 0, constraints=("memory",))
+    engine = OptunaEngine(Proposer(name="optuna", sampler=sampler), space.domains(), directions, 0, constraints=("memory",))
 
     def outcome(params: Params) -> Completed | Infeasible:
         costs = predictor.costs(space.arch(params))

@@ -67,7 +67,7 @@ class FunnelHyperModel(keras_tuner.HyperModel):
                 "`recipe.augmentation` must be left out for FunnelHyperModel, which hands whole arrays to Keras's fit; "
                 "`fvsearch run` augments"
             )
-        self.space, self.study = space, study.with_settings(space=space, engine=Proposer())
+        self.space, self.study = space, study.with_settings(space=space, engine=Proposer(name="optuna"))
         self.predictor = predictor or Predictor.unmeasured(self.study)
         require_feasible(self.study, self.predictor)
 

@@ -28,7 +28,7 @@ def settings(url: str, seconds: float, lease: float, workers: int = 2) -> RunSet
 
 def main() -> None:
     url, folder, trials, seconds, lease, *changes = sys.argv[1:]
-    study = load_study("quickstart", [f"trials={trials}", "recipe.epochs=4", "recipe.warmup_epochs=1", *changes])
+    study = load_study("quickstart", [f"trials={trials}", "recipe.epochs=4", "recipe.warmup_epochs=1", "engine.name=optuna", *changes])
     run_study(study, Path(folder), settings(url, float(seconds), float(lease)))
 
 

@@ -14,7 +14,7 @@ from fvsearch.ledger._storage import LedgerStorage
 from fvsearch.ledger._tables import METADATA
 from fvsearch.meters.measured import Anchor, Interval
 from fvsearch.records import Record
-from fvsearch.study import LEARNED, Data, Objective, Study
+from fvsearch.study import LEARNED, Data, Objective, Proposer, Study
 from fvsearch.study.budgets import Budget
 from fvsearch.study.recipe import Recipe
 from fvsearch.training.metrics import EpochMetrics, MetricsFile
@@ -47,6 +47,7 @@ STUDY = Study(
     recipe=Recipe(epochs=EPOCHS),
     budget=Budget(memory="1.0x", throughput="1.0x"),
     objectives=(Objective(name="top1", direction="maximize"), Objective(name="memory", direction="minimize")),
+    engine=Proposer(name="optuna"),
     trials=16,
     seed=7,
 )

@@ -44,7 +44,10 @@ def measure(request: MeasureRequest) -> Measured:
     )
 
 
-STUDY: Study = load_study("quickstart", ["trials=12", "recipe.epochs=2"])
+OPTUNA = ["engine.name=optuna", "engine.population=8", "engine.starts=6"]
+"""An engine whose suggestions take milliseconds, where a test is of the loop."""
+
+STUDY: Study = load_study("quickstart", ["trials=12", "recipe.epochs=2", *OPTUNA])
 
 
 class ScriptedPool:

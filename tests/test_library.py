@@ -176,6 +176,43 @@ def test_another_studys_folder_stays_a_name() -> None:
     assert load_study("quickstart", ["engine.warm_start=runs/old"]).engine.warm_start == "runs/old"
 
 
+NO_ENGINE = """
+name = "mine"
+space = "quickstart"
+baseline = "B2(17, h48, m96, a3)-2(17, h48, m96, a3)"
+recipe = "digits"
+trials = 5
+objectives = [{ name = "top1", direction = "maximize" }]
+data = { source = "digits", image_size = 8, channels = 1, num_classes = 10 }
+"""
+
+
+@pytest.mark.parametrize(
+    ("engine", "name"),
+    [
+        ("", "front"),
+        ("engine.starts = 2", "front"),
+        ('engine.sampler = "nsga2"', "optuna"),
+        ("engine.population = 8", "optuna"),
+        ('engine = { name = "front", sampler = "nsga2" }', "front"),  # as folders of studies have it, in full
+        ('engine = { name = "keras_tuner", oracle = "grid" }', "keras_tuner"),
+    ],
+)
+def test_the_engine_of_a_file_that_names_none_is_front_unless_a_setting_is_optunas(tmp_path: Path, engine: str, name: str) -> None:
+    (tmp_path / "mine.toml").write_text(NO_ENGINE + engine)
+    assert load_study(str(tmp_path / "mine.toml")).engine.name == name
+
+
+def test_optunas_settings_on_top_of_another_engine_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text(NO_ENGINE + 'engine.name = "front"')
+    for setting in ("engine.sampler=nsga2", "engine.population=8"):
+        with pytest.raises(
+            ConfigError, match=r'is for the engine "optuna", but got name=.front. at engine; --set engine.name=optuna takes it'
+        ):
+            load_study(str(tmp_path / "mine.toml"), [setting])
+        assert load_study(str(tmp_path / "mine.toml"), [setting, "engine.name=optuna"]).engine.name == "optuna"
+
+
 def test_archs_to_confirm_are_layouts() -> None:
     study = load_study("quickstart", ["confirm.archs=['B2(17, h32, m64, a2)']"])
     assert study.confirm is not None

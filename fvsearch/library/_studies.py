@@ -14,6 +14,9 @@ from fvsearch.library._settings import apply, read_setting
 from fvsearch.records import from_builtins, read_toml, to_builtins
 from fvsearch.study import Study
 
+OPTUNAS = ("sampler", "population")
+"""Settings that no other engine has."""
+
 
 def load_space(source: str, beside: Path | None = None) -> Space:
     """A space by shipped name or path.
@@ -59,6 +62,7 @@ def load_study(source: str, settings: Sequence[str] = ()) -> Study:
     for key, value in changes:
         if (key, value) not in (*first, *recipe):
             apply(content, key, value)
+    _name_engine(content, [key for key, _ in changes])
     resolve_recipe(content, path, recipe)
     _fill_image_size(content.get("space"), content.get("data"))
     _resolve_archs(content, path)
@@ -75,6 +79,21 @@ def _named_space(source: str, beside: Path, data: Any) -> dict[str, Any]:
     _fill_image_size(table, data)
     checked: dict[str, Any] = to_builtins(from_builtins(table, Space, source=str(path)))
     return checked
+
+
+def _name_engine(content: dict[str, Any], settings: Sequence[str]) -> None:
+    """Where the engine has no name, it is Optuna if it has settings that only Optuna has, else "front".
+
+    Raises:
+        ConfigError: A setting on top of the file is Optuna's, and the engine is another: it would be set for nothing.
+    """
+    engine = content.setdefault("engine", {})
+    if not isinstance(engine, dict):
+        return
+    name = engine.setdefault("name", "optuna" if any(key in engine for key in OPTUNAS) else "front")
+    for key in OPTUNAS:
+        if name != "optuna" and f"engine.{key}" in settings:
+            raise ConfigError(f'`{key}` is for the engine "optuna", but got name={name!r} at engine; --set engine.name=optuna takes it')
 
 
 def _fill_image_size(space: Any, data: Any) -> None:

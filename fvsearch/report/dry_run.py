@@ -79,7 +79,9 @@ def _starts(study: Study, predictor: Predictor) -> list[str]:
     elif other := open_source(study):
         notes = [f"takes over what fits of the {len(other.trials())} trials of {study.engine.warm_start}"]
         other.close()
-    first = 1 + len(listed) + study.engine.num_starts
+    first = 1 + len(listed)
+    # The front engine counts what else was evaluated as starts.
+    first = max(first, study.engine.num_starts) if study.engine.name == "front" else first + study.engine.num_starts
     if study.space and first >= study.trials:
         notes.append(
             f"the engine is never asked: baseline, warm starts and starts are {first} archs, and {study.trials} trials are asked for"

@@ -105,6 +105,8 @@ class Proposer(Record, frozen=True, kw_only=True):
 
     Attributes:
         name: "front", which learns accuracy alone, for costs are known; "optuna"; "keras_tuner"; or "listed" for a fixed list in its order.
+            A study without an engine has "front"; so has a study file whose engine has no name, unless it gives `sampler` or `population`,
+            which are Optuna's.
         sampler: Optuna's: "nsga2", "nsga3", "tpe", "gp" (which wants PyTorch) or "random".
         oracle: KerasTuner's: "random", "bayesian", "hyperband" or "grid"; of no other engine, as `scalar`.
         scalar: The one objective that KerasTuner's oracles see; "bayesian" and "hyperband" need it where a study has several.
@@ -117,7 +119,7 @@ class Proposer(Record, frozen=True, kw_only=True):
         archs: The list, for "listed"; "front" takes one instead of a space.
     """
 
-    name: EngineName = "optuna"
+    name: EngineName
     sampler: Sampler = "nsga2"
     oracle: Oracle = "random"
     scalar: ObjectiveName | None = None
@@ -219,7 +221,7 @@ class Study(Record, frozen=True, kw_only=True):
     recipe: Recipe
     budget: Budget = Budget()
     objectives: tuple[Objective, ...]
-    engine: Proposer = Proposer()
+    engine: Proposer = Proposer(name="front")
     early_stopping: EarlyStopping | None = None
     confirm: Confirm | None = None
     trials: int

@@ -61,7 +61,7 @@ def tiny_study(**changes: Any) -> Study:
         "recipe": Recipe(epochs=1, batch_size=128),
         "budget": Budget(memory="1.0x"),
         "objectives": (Objective(name="top1", direction="maximize"), Objective(name="memory", direction="minimize")),
-        "engine": Proposer(sampler="nsga2", population=4),
+        "engine": Proposer(name="optuna", sampler="nsga2", population=4),
         "trials": 4,
     }
     return Study(**(fields | changes))

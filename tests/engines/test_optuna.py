@@ -23,7 +23,7 @@ DIRECTIONS = ("maximize", "minimize")
 
 
 def make(sampler, domains=DOMAINS, directions=DIRECTIONS, seed=0, population=8):
-    return OptunaEngine(Proposer(sampler=sampler, population=population), domains, directions, seed)
+    return OptunaEngine(Proposer(name="optuna", sampler=sampler, population=population), domains, directions, seed)
 
 
 @pytest.fixture
@@ -418,7 +418,7 @@ def test_a_budgets_constraints_are_known_before_any_is_told():
 
 
 def test_without_pytorch_a_gaussian_process_is_refused_at_once(monkeypatch):
-    study = tiny_study(engine=Proposer(sampler="gp"))
+    study = tiny_study(engine=Proposer(name="optuna", sampler="gp"))
     check_engine(study)
     monkeypatch.setattr(fvsearch.engines, "is_installed", lambda name: name != "torch")
     with pytest.raises(MissingBackendError, match=r"the sampler \"gp\" computes in PyTorch, .* `pip install \"fvsearch\[torch\]\"`"):

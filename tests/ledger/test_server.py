@@ -75,7 +75,7 @@ def test_many_may_begin_at_once_on_an_empty_database(server: Server, tmp_path: P
 
 
 def test_a_server_that_goes_away_is_waited_for_and_nothing_is_lost(tmp_path: Path) -> None:
-    study = load_study("quickstart", ["trials=24", "recipe.epochs=4", "recipe.warmup_epochs=1"])
+    study = load_study("quickstart", ["trials=24", "recipe.epochs=4", "recipe.warmup_epochs=1", "engine.name=optuna"])
     told: list[str] = []
     with serve() as server:
         database = server.database()

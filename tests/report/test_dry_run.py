@@ -31,14 +31,14 @@ def test_it_says_what_the_rules_leave() -> None:
 
 def test_it_says_which_warm_starts_are_too_costly() -> None:
     starts = (arch(TRIALS[1].layout), arch(TRIALS[6].layout))
-    study = msgspec.structs.replace(STUDY, engine=Proposer(warm_start=starts), budget=Budget(memory="0.9x"))
+    study = msgspec.structs.replace(STUDY, engine=Proposer(name="optuna", warm_start=starts), budget=Budget(memory="0.9x"))
     text = shown(study)
     assert "evaluated first: 2 warm starts" in text
     assert f"1 warm start is over budget as predicted and left out: {TRIALS[6].layout}" in text
 
 
 def test_it_looks_at_the_study_that_trials_come_from(tmp_path: Path) -> None:
-    study = msgspec.structs.replace(STUDY, engine=Proposer(warm_start=str(tmp_path)))
+    study = msgspec.structs.replace(STUDY, engine=Proposer(name="optuna", warm_start=str(tmp_path)))
     with pytest.raises(ConfigError, match=r"holds no study: .* at engine\.warm_start"):
         shown(study)
     fill(Ledger.create(tmp_path, STUDY), TRIALS[:2], {}).close()
@@ -48,7 +48,7 @@ def test_it_looks_at_the_study_that_trials_come_from(tmp_path: Path) -> None:
 def test_an_engine_that_cannot_serve_the_study_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fvsearch.engines.is_installed", lambda name: False)
     with pytest.raises(ConfigError, match="computes in PyTorch"):
-        shown(msgspec.structs.replace(STUDY, engine=Proposer(sampler="gp")))
+        shown(msgspec.structs.replace(STUDY, engine=Proposer(name="optuna", sampler="gp")))
 
 
 def test_it_names_what_proposes() -> None:
@@ -72,8 +72,15 @@ def test_a_mistake_in_a_source_that_ships_is_refused_and_a_function_may_be_writt
 
 @pytest.mark.parametrize(("trials", "told"), [(7, True), (8, False)])
 def test_a_search_that_never_asks_its_engine_is_told(trials: int, told: bool) -> None:
-    study = load_study("quickstart", [f"trials={trials}"])
+    study = load_study("quickstart", [f"trials={trials}", "engine.name=optuna", "engine.starts=6"])
     assert ("the engine is never asked: baseline, warm starts and starts are 7 archs" in shown(study)) == told
+
+
+@pytest.mark.parametrize(("warm", "trials", "told"), [(0, 4, True), (0, 5, False), (5, 6, True), (5, 7, False)])
+def test_to_the_front_engine_what_is_evaluated_first_counts_as_starts(warm: int, trials: int, told: bool) -> None:
+    archs = [f"B1(17, h16, m{mlp}, a1)-1(9, h16, m32, a1)" for mlp in (32, 64, 96, 128, 192)[:warm]]
+    study = load_study("quickstart", [f"trials={trials}", f"engine.warm_start={archs}"])
+    assert (f"baseline, warm starts and starts are {max(4, 1 + warm)} archs" in shown(study)) == told
 
 
 def test_the_front_engine_says_what_it_chooses_from() -> None:

@@ -27,7 +27,7 @@ class Scripted:
 
 
 def screen(engine: Scripted, *settings: str) -> Screen:
-    study = load_study("quickstart", ["engine.starts=0", *settings])
+    study = load_study("quickstart", ["engine.name=optuna", "engine.starts=0", *settings])
     return Screen(study, engine, Predictor(study))
 
 
@@ -164,7 +164,7 @@ def test_after_a_resume_the_engine_is_told_the_params_of_the_repaired_arch() -> 
 
 
 def test_warm_starts_come_first_those_over_budget_left_out() -> None:
-    study = load_study("quickstart", ["engine.starts=2"])
+    study = load_study("quickstart", ["engine.name=optuna", "engine.starts=2"])
     space = study.space
     assert space is not None
     warm = [space.arch(SMALL | {"stages.0.width": 48}), space.arch(LARGE), space.arch({"stages.0.depth": 2})]

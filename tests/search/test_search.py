@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from scripted import ANCHOR, STUDY, ScriptedPool, measure, train
+from scripted import ANCHOR, OPTUNA, STUDY, ScriptedPool, measure, train
 
 from fvsearch.archs.layout import parse_layout
 from fvsearch.errors import ConfigError, EmptySpaceError, RunError
@@ -64,7 +64,7 @@ def test_memory_as_measured_makes_a_trial_infeasible(run: Callable[..., Ledger])
 
 
 def test_the_baseline_is_trained_also_where_it_is_over_budget(run: Callable[..., Ledger]) -> None:
-    ledger = run(ScriptedPool(), load_study("quickstart", ["trials=6", "recipe.epochs=2", "budget.memory=0.5x"]))
+    ledger = run(ScriptedPool(), load_study("quickstart", ["trials=6", "recipe.epochs=2", "budget.memory=0.5x", *OPTUNA]))
     baseline = ledger_standings(ledger)[0]
     assert baseline.place == "infeasible"
     assert baseline.trial.values["top1"] > 0
@@ -101,7 +101,7 @@ def test_a_failed_training_is_recorded_with_its_reason_and_the_study_goes_on(run
 
 
 def test_an_absolute_throughput_budget_is_judged_once_the_baseline_is_measured(run: Callable[..., Ledger]) -> None:
-    enough = load_study("quickstart", ["trials=12", "recipe.epochs=2", "budget.throughput=900 images/s"])
+    enough = load_study("quickstart", ["trials=12", "recipe.epochs=2", "budget.throughput=900 images/s", *OPTUNA])
     ledger = run(ScriptedPool(), enough)
     assert len(ledger.trials()) == 12
     assert all(trial.predicted["throughput"] >= 900 for trial in ledger.trials()[1:])
@@ -110,7 +110,7 @@ def test_an_absolute_throughput_budget_is_judged_once_the_baseline_is_measured(r
 def test_an_absolute_throughput_budget_that_nothing_meets_ends_the_study_after_the_baseline(run: Callable[..., Ledger]) -> None:
     pool = ScriptedPool()
     with pytest.raises(EmptySpaceError, match=r"meets `budget.throughput` = '1e9 images/s' as predicted; the smallest that would do"):
-        run(pool, load_study("quickstart", ["trials=12", "budget.throughput=1e9 images/s"]))
+        run(pool, load_study("quickstart", ["trials=12", "budget.throughput=1e9 images/s", *OPTUNA]))
     assert pool.segments() == []
 
 
@@ -223,7 +223,7 @@ def test_a_front_point_that_breaks_its_budget_when_measured_is_replaced_until_al
         return msgspec.structs.replace(found, ratio=(found.ratio[0], slow, *found.ratio[2:]))
 
     pool = ScriptedPool(measure_throughputs=slow_once)
-    ledger = run(pool, load_study("quickstart", ["trials=12", "recipe.epochs=2", "budget.throughput=0.1x"]))
+    ledger = run(pool, load_study("quickstart", ["trials=12", "recipe.epochs=2", "budget.throughput=0.1x", *OPTUNA]))
     found = ledger_standings(ledger)
     measured = ledger.quiet_pass().throughput
     assert any(standing.place == "infeasible" and standing.number in measured for standing in found)
@@ -308,8 +308,8 @@ def test_a_study_may_be_forced_to_another_backend_whose_baseline_is_measured_ane
 def test_a_study_begins_with_what_fits_of_another_and_trains_its_own_trials_beside(run: Callable[..., Ledger], tmp_path: Path) -> None:
     before = run(ScriptedPool()).trials()
     (tmp_path / "out").rename(tmp_path / "first")
-    narrower = load_study("quickstart", ["trials=5", "recipe.epochs=2", "space.stages.0.depth=2"])
-    study = narrower.with_settings(engine=Proposer(warm_start=str(tmp_path / "first"), population=8))
+    narrower = load_study("quickstart", ["trials=5", "recipe.epochs=2", "space.stages.0.depth=2", *OPTUNA])
+    study = narrower.with_settings(engine=Proposer(name="optuna", warm_start=str(tmp_path / "first"), population=8))
     pool, told = ScriptedPool(1), list[Progress]()
     trials = run(pool, study, watcher=told.append).trials()
     fits = [trial.arch_hash for trial in before[1:] if study.space and study.space.contains(trial.arch)]
@@ -322,7 +322,7 @@ def test_a_study_begins_with_what_fits_of_another_and_trains_its_own_trials_besi
 
 def test_a_warm_start_from_no_study_is_refused_before_anything_is_written(run: Callable[..., Ledger], tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="holds no study"):
-        run(ScriptedPool(), STUDY.with_settings(engine=Proposer(warm_start=str(tmp_path / "nothing"))))
+        run(ScriptedPool(), STUDY.with_settings(engine=Proposer(name="optuna", warm_start=str(tmp_path / "nothing"))))
     assert not (tmp_path / "out").exists()
 
 
@@ -330,5 +330,5 @@ def test_listed_warm_starts_come_after_the_baseline(run: Callable[..., Ledger]) 
     small, large = (
         parse_layout(f"B1(17, h{width}, m32, a{width // 16})-1(9, h16, m32, a1)", patch_size=2, image_size=8) for width in (16, 48)
     )
-    trials = run(ScriptedPool(1), STUDY.with_settings(engine=Proposer(warm_start=(small, large)))).trials()
+    trials = run(ScriptedPool(1), STUDY.with_settings(engine=Proposer(name="optuna", warm_start=(small, large)))).trials()
     assert [trial.arch for trial in trials[1:3]] == [small, large]

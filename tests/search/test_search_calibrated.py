@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from calibrated import STEP_TIME, anchor, calibration
-from scripted import SETTINGS, ScriptedPool, measure, train
+from scripted import OPTUNA, SETTINGS, ScriptedPool, measure, train
 
 from fvsearch.calibrating.store import calibration_path, save_calibration
 from fvsearch.costs.calibration import Calibration
@@ -21,7 +21,7 @@ from fvsearch.search.loop import Progress, run_study, workers
 from fvsearch.study import Study
 from fvsearch.training.segment import Segment, SegmentResult
 
-STUDY = load_study("quickstart", ["trials=12", "recipe.epochs=2"])
+STUDY = load_study("quickstart", ["trials=12", "recipe.epochs=2", *OPTUNA])
 FOUND = calibration(STUDY)
 ANCHOR = anchor(FOUND)
 

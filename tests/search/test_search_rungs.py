@@ -18,7 +18,7 @@ from fvsearch.study import EarlyStopping, Proposer, Study
 from fvsearch.training.segment import Segment, SegmentResult
 
 RUNGS = LONG.with_settings(early_stopping=EarlyStopping(rungs=(0.25, 0.5), keep=0.3, min_trials=3))
-ASKED = LONG.with_settings(trials=5, engine=Proposer())
+ASKED = LONG.with_settings(trials=5, engine=Proposer(name="optuna"))
 """For an engine of the tests: no starts are evaluated before it is asked."""
 
 

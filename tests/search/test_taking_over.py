@@ -30,7 +30,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def study(source: Path, **changes: Any) -> Study:
-    return msgspec.structs.replace(STUDY, name="new", seed=8, engine=Proposer(warm_start=str(source)), **changes)
+    return msgspec.structs.replace(STUDY, name="new", seed=8, engine=Proposer(name="optuna", warm_start=str(source)), **changes)
 
 
 def begun(folder: Path, new: Study) -> Ledger:
@@ -194,7 +194,7 @@ def test_a_folder_without_a_study_is_one_sentence(tmp_path: Path, source: Path) 
 
 
 def test_a_study_without_a_folder_imports_nothing(tmp_path: Path) -> None:
-    listed = msgspec.structs.replace(STUDY, engine=Proposer(warm_start=(arch(TRIALS[1].layout),)))
+    listed = msgspec.structs.replace(STUDY, engine=Proposer(name="optuna", warm_start=(arch(TRIALS[1].layout),)))
     ledger = begun(tmp_path / "new", listed)
     assert import_trials(ledger, "jax", ANCHOR, Predictor(listed)) is None
     assert warm_starts(listed, None) == (arch(TRIALS[1].layout),)

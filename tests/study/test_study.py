@@ -5,7 +5,7 @@ import pytest
 from fvsearch.errors import ConfigError
 from fvsearch.library import load_study, shipped
 from fvsearch.records import from_builtins, to_builtins
-from fvsearch.study import Study
+from fvsearch.study import Proposer, Study
 from fvsearch.study.budgets import Budget, Limit, parse_limit
 
 
@@ -46,7 +46,7 @@ def changed(**changes: Any) -> Study:
         ({"budget__memory": "8"}, "`memory` must be a positive number with a unit"),
         ({"budget__batch_size": 0}, "`batch_size` must be at least 1"),
         ({"engine__population": 1}, "`population` must be at least 2"),
-        ({"engine__oracle": "bayesian"}, "`oracle` is for the engine \"keras_tuner\", but got oracle='bayesian', name='optuna'"),
+        ({"engine__oracle": "bayesian"}, "`oracle` is for the engine \"keras_tuner\", but got oracle='bayesian', name='front'"),
         ({"engine__scalar": "top1"}, '`scalar` is for the engine "keras_tuner"'),
         ({"resources": {"GPU": 2}}, "a worker trains on one GPU, or on a share of one, but got GPU=2 at resources; --workers says"),
         ({"resources": {"CPU": -1}}, "resources must be at least 0, but got CPU=-1 at resources"),
@@ -64,6 +64,12 @@ def test_a_study_without_a_space_is_listed() -> None:
     del content["space"]
     with pytest.raises(ConfigError, match="`space` must be given, except"):
         from_builtins(content, Study)
+
+
+def test_a_study_without_an_engine_has_front() -> None:
+    content = to_builtins(load_study("quickstart", ["engine.name=optuna"]))
+    del content["engine"]
+    assert from_builtins(content, Study).engine == Proposer(name="front")
 
 
 @pytest.mark.parametrize("name", shipped("studies"))
