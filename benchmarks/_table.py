@@ -1,4 +1,4 @@
-"""The table of trained archs, read: benchmarks/table/table.jsonl, which benchmarks/table/make.py makes."""
+"""The table of trained archs, read: benchmarks/tables/NAME.jsonl, which benchmarks/tables/make.py makes."""
 
 import json
 from pathlib import Path
