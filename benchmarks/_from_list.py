@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from _landscapes import inputs
 
-from fvsearch.arch import Arch
+from fvsearch.archs.arch import Arch
+from fvsearch.archs.space import Param, Params
 from fvsearch.engines import Done, Engine, Outcome, Suggestion, Wait
-from fvsearch.space import Param, Params
 from fvsearch.study import Study
 
 

@@ -7,12 +7,12 @@ import numpy as np
 from _landscapes import Numbers, landscape
 from numpy.typing import NDArray
 
-from fvsearch.budgets import is_met, violations
+from fvsearch.costs.feasibility import Predictor
 from fvsearch.engines.front.evidence import Encoder, Observation
 from fvsearch.engines.front.surrogate import Surrogate
-from fvsearch.feasibility import Predictor
+from fvsearch.fronts.volume import reference
 from fvsearch.pareto import front, hypervolume
-from fvsearch.volume import reference
+from fvsearch.study.budgets import is_met, violations
 
 FEWEST = 4
 """Trials from which on there are posterior means, as in the project's reports."""

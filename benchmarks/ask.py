@@ -17,11 +17,11 @@ import time
 from importlib.metadata import version
 
 from fvsearch import Space, StageSpace, Study, load_study
-from fvsearch.budgets import Budget
+from fvsearch.archs.space import Params
+from fvsearch.costs.feasibility import Predictor
 from fvsearch.engines import Completed, Engine, Suggestion, make_engine
-from fvsearch.feasibility import Predictor
-from fvsearch.space import Params
 from fvsearch.study import Direction, Objective, ObjectiveName, Proposer
+from fvsearch.study.budgets import Budget
 
 COSTS: tuple[ObjectiveName, ...] = ("memory", "throughput", "num_params")
 DIRECTIONS: dict[ObjectiveName, Direction] = {"memory": "minimize", "throughput": "maximize", "num_params": "minimize"}

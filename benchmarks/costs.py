@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 os.environ.setdefault("KERAS_BACKEND", "jax")
 
 from fvsearch import load_space, predict
-from fvsearch.arch import Arch
+from fvsearch.archs.arch import Arch
 
 IMAGE_SHAPE, NUM_CLASSES, BATCH_SIZE = (224, 224, 3), 1000, 128
 FLOOR = 50_000

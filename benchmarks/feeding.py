@@ -25,9 +25,9 @@ from typing import Any
 import numpy as np
 from _pages import print_run, write_runs
 
-from fvsearch.augmentation import Augmentation
 from fvsearch.backend import BACKENDS, is_installed
 from fvsearch.meters.rounds import Runner, median_interval, paired_ratio, time_interleaved
+from fvsearch.study.augmentation import Augmentation
 
 AREA, ASPECT = (0.05, 1.0), (3 / 4, 4 / 3)
 INCEPTION = Augmentation(crop=AREA, flip=True)
@@ -143,7 +143,7 @@ def our_runner(images: Any, labels: Any, augmentation: Augmentation, batch_size:
     """Turns of a pipeline of ours: the batches of one epoch after the other."""
     from fvsearch.data import ArrayPair
     from fvsearch.data.array_images import ArrayImages
-    from fvsearch.recipe import Recipe
+    from fvsearch.study.recipe import Recipe
     from fvsearch.training.batches import TrainingBatches
     from fvsearch.training.stream import Stream
 

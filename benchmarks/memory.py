@@ -20,8 +20,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from fvsearch.costs import HABITS, Cost, Habits, predict
-from fvsearch.layout import format_layout, parse_layout
+from fvsearch.archs.layout import format_layout, parse_layout
+from fvsearch.costs.formula import HABITS, Cost, Habits, predict
 from fvsearch.library import load_space, load_study
 from fvsearch.records import Record
 
@@ -190,7 +190,7 @@ def work() -> int:
 
     from fvsearch.meters.memory import step_memory
     from fvsearch.models import build_model
-    from fvsearch.recipe import Recipe
+    from fvsearch.study.recipe import Recipe
     from fvsearch.training.device import device_name, versions
     from fvsearch.training.fit import compile_model
 

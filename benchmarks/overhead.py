@@ -29,9 +29,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fvsearch import load_study, parse_layout
-from fvsearch.arch import Arch
-from fvsearch.recipe import Recipe
+from fvsearch.archs.arch import Arch
 from fvsearch.study import Data
+from fvsearch.study.recipe import Recipe
 
 if TYPE_CHECKING:
     import numpy as np

@@ -32,16 +32,16 @@ from typing import Any
 import msgspec
 from _pages import markdown, replace_figures
 
-from fvsearch.arch import FAMILY, Arch
+from fvsearch.archs.arch import FAMILY, Arch
+from fvsearch.archs.layout import parse_layout
 from fvsearch.backend import BACKENDS, is_installed
-from fvsearch.comparing import measure_in_worker
-from fvsearch.costs import COMMON, HABITS, Cost, Habits, predict
-from fvsearch.layout import parse_layout
-from fvsearch.measuring import Measured, MeasureRequest, measure_memory
+from fvsearch.costs.formula import COMMON, HABITS, Cost, Habits, predict
 from fvsearch.pools import make_pool
 from fvsearch.progress import watch_measuring
-from fvsearch.recipe import DType, Recipe
+from fvsearch.search.comparing import measure_in_worker
+from fvsearch.study.recipe import DType, Recipe
 from fvsearch.training.environment import num_cores
+from fvsearch.training.measuring import Measured, MeasureRequest, measure_memory
 
 PAPER = {
     "B12(197)": (12.38e9, 2.0),

@@ -23,12 +23,12 @@ from typing import Any
 
 from _pages import print_run, write_runs
 
-from fvsearch.arch import FAMILY, named_arch
+from fvsearch.archs.arch import FAMILY, named_arch
+from fvsearch.archs.layout import parse_layout
 from fvsearch.backend import BACKENDS, is_installed
-from fvsearch.budgets import Phase
-from fvsearch.layout import parse_layout
 from fvsearch.meters.rounds import Runner, median_interval, paired_ratio, time_interleaved
-from fvsearch.recipe import DType, Recipe
+from fvsearch.study.budgets import Phase
+from fvsearch.study.recipe import DType, Recipe
 
 IMAGE_SHAPE, NUM_CLASSES = (224, 224, 3), 1000
 OURS = "fvsearch"

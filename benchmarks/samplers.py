@@ -16,10 +16,10 @@ import time
 from importlib.metadata import version
 
 from fvsearch import load_study
+from fvsearch.archs.space import Params
+from fvsearch.costs.feasibility import Predictor
 from fvsearch.engines import Completed, Infeasible, Suggestion
 from fvsearch.engines._optuna import SAMPLERS, OptunaEngine
-from fvsearch.feasibility import Predictor
-from fvsearch.space import Params
 from fvsearch.study import Direction, Proposer, Sampler
 
 COSTS = ("memory", "macs", "num_params")

@@ -31,9 +31,9 @@ from fvsearch import Ledger, RunSettings, load_study, run_study
 from fvsearch.ledger import Address
 from fvsearch.report import tables
 from fvsearch.report.page import write_report
+from fvsearch.search.watching import Progress
 from fvsearch.study import Study
 from fvsearch.testing.simulated import SimulatedPool
-from fvsearch.watching import Progress
 
 SETTINGS = ("data.source=shapes", "data.num_classes=8", "recipe.epochs=10", "recipe.warmup_epochs=1")
 CEILING = 20.0

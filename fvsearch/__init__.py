@@ -8,22 +8,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fvsearch.arch import Arch, Stage, named_arch
-    from fvsearch.budgets import Budget
-    from fvsearch.costs import predict
+    from fvsearch.archs.arch import Arch, Stage, named_arch
+    from fvsearch.archs.layout import format_layout, parse_layout
+    from fvsearch.archs.space import Space, StageSpace
+    from fvsearch.costs.formula import predict
     from fvsearch.engines.front.sampler import FrontSampler
     from fvsearch.errors import ConfigError, FvsearchError
     from fvsearch.hypermodel import FunnelHyperModel
-    from fvsearch.layout import format_layout, parse_layout
     from fvsearch.ledger import Ledger
     from fvsearch.library import load_space, load_study
     from fvsearch.models import build_model
     from fvsearch.pareto import front
-    from fvsearch.recipe import Recipe
-    from fvsearch.search import run_study
-    from fvsearch.space import Space, StageSpace
+    from fvsearch.search.loop import run_study
+    from fvsearch.search.workers import RunSettings
     from fvsearch.study import Data, Objective, Proposer, Study
-    from fvsearch.workers import RunSettings
+    from fvsearch.study.budgets import Budget
+    from fvsearch.study.recipe import Recipe
 
 __version__ = "0.1.0"
 
@@ -56,8 +56,8 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Arch": "arch",
-    "Budget": "budgets",
+    "Arch": "archs.arch",
+    "Budget": "study.budgets",
     "ConfigError": "errors",
     "Data": "study",
     "FrontSampler": "engines.front.sampler",
@@ -66,21 +66,21 @@ _HOMES = {
     "Ledger": "ledger",
     "Objective": "study",
     "Proposer": "study",
-    "Recipe": "recipe",
-    "RunSettings": "workers",
-    "Space": "space",
-    "Stage": "arch",
-    "StageSpace": "space",
+    "Recipe": "study.recipe",
+    "RunSettings": "search.workers",
+    "Space": "archs.space",
+    "Stage": "archs.arch",
+    "StageSpace": "archs.space",
     "Study": "study",
     "build_model": "models",
-    "format_layout": "layout",
+    "format_layout": "archs.layout",
     "front": "pareto",
     "load_space": "library",
     "load_study": "library",
-    "named_arch": "arch",
-    "parse_layout": "layout",
-    "predict": "costs",
-    "run_study": "search",
+    "named_arch": "archs.arch",
+    "parse_layout": "archs.layout",
+    "predict": "costs.formula",
+    "run_study": "search.loop",
 }
 
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import msgspec
 
-from fvsearch.arch import Arch
+from fvsearch.archs.arch import Arch
+from fvsearch.archs.layout import format_layout, is_layout
 from fvsearch.errors import ConfigError
-from fvsearch.layout import format_layout, is_layout
 from fvsearch.library import apply_settings, load_arch, load_recipe
-from fvsearch.recipe import Recipe
 from fvsearch.records import from_builtins, to_builtins
 from fvsearch.study import Data
+from fvsearch.study.recipe import Recipe
 from fvsearch.training.run import Run
 from fvsearch.training.trained import Trained, data_table, make_data, read_trained
 from fvsearch.weights.pairs import pair_blocks

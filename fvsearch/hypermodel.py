@@ -11,15 +11,15 @@ from typing import Any, TypeAlias
 
 import keras
 
-from fvsearch.arch import Arch
-from fvsearch.budgets import is_met
+from fvsearch.archs.arch import Arch
+from fvsearch.archs.layout import format_layout
+from fvsearch.archs.space import Param, Params, Space
+from fvsearch.costs.feasibility import Predictor, require_feasible, spread_over_memory
 from fvsearch.data import ArrayPair, load_search_splits
 from fvsearch.errors import ConfigError, MissingBackendError
 from fvsearch.export import write_run
-from fvsearch.feasibility import Predictor, require_feasible, spread_over_memory
-from fvsearch.layout import format_layout
-from fvsearch.space import Param, Params, Space
 from fvsearch.study import LEARNED, Proposer, Study
+from fvsearch.study.budgets import is_met
 from fvsearch.training.batches import evaluation_batch_size
 from fvsearch.training.device import set_up_device
 from fvsearch.training.fit import compile_model, judging, recipe_model

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 
 import msgspec
 
-from fvsearch.arch import Arch
+from fvsearch.archs.arch import Arch
+from fvsearch.archs.layout import format_layout
 from fvsearch.calibrating.fit import fit_calibration
 from fvsearch.calibrating.sample import designed_sample
-from fvsearch.calibration import Calibration, Machine, Sampled
-from fvsearch.conditions import Conditions, Items, Prices, pattern
-from fvsearch.layout import format_layout
+from fvsearch.costs.calibration import Calibration, Machine, Sampled
+from fvsearch.costs.conditions import Conditions, Items, Prices, pattern
 from fvsearch.library import load_study
 from fvsearch.meters.measured import Anchor
 from fvsearch.study import Study

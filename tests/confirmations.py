@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 
 from ledgers import EPOCHS, MIB, STUDY, TRIALS, arch
 
-from fvsearch.arch import Arch
-from fvsearch.confirming import Confirmation
-from fvsearch.layout import format_layout
+from fvsearch.archs.arch import Arch
+from fvsearch.archs.layout import format_layout
 from fvsearch.ledger import Ledger
+from fvsearch.search.confirming import Confirmation
 
 FRESH: dict[int, tuple[float, ...]] = {
     0: (0.950, 0.960, 0.970),

@@ -10,9 +10,9 @@ from pathlib import Path
 from fvsearch.ledger import Address
 from fvsearch.ledger.crew import Lease
 from fvsearch.library import load_study
-from fvsearch.search import run_study
+from fvsearch.search.loop import run_study
+from fvsearch.search.workers import RunSettings
 from fvsearch.testing.simulated import SimulatedPool
-from fvsearch.workers import RunSettings
 
 
 def settings(url: str, seconds: float, lease: float, workers: int = 2) -> RunSettings:

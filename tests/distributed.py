@@ -12,10 +12,10 @@ from typing import Any
 import msgspec
 import psutil
 
-from fvsearch.arch import Arch, Stage
+from fvsearch.archs.arch import Arch, Stage
 from fvsearch.errors import RunError
-from fvsearch.recipe import Recipe
 from fvsearch.study import Data
+from fvsearch.study.recipe import Recipe
 from fvsearch.training.distribute import Distribution
 from fvsearch.training.run import Run, train_run
 

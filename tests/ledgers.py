@@ -5,18 +5,18 @@ from pathlib import Path
 import msgspec
 import optuna
 
-from fvsearch.arch import Arch
-from fvsearch.budgets import Budget
-from fvsearch.layout import format_layout, parse_layout
+from fvsearch.archs.arch import Arch
+from fvsearch.archs.layout import format_layout, parse_layout
+from fvsearch.archs.space import Space, StageSpace
 from fvsearch.ledger import Invocation, Ledger, QuietPass, Repeat, TrialRecord
 from fvsearch.ledger._opening import open_study
 from fvsearch.ledger._storage import LedgerStorage
 from fvsearch.ledger._tables import METADATA
 from fvsearch.meters.measured import Anchor, Interval
-from fvsearch.recipe import Recipe
 from fvsearch.records import Record
-from fvsearch.space import Space, StageSpace
 from fvsearch.study import LEARNED, Data, Objective, Study
+from fvsearch.study.budgets import Budget
+from fvsearch.study.recipe import Recipe
 from fvsearch.training.metrics import EpochMetrics, MetricsFile
 
 MIB = 2**20

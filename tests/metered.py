@@ -2,9 +2,9 @@
 
 import keras
 
-from fvsearch.arch import Arch, Stage
+from fvsearch.archs.arch import Arch, Stage
 from fvsearch.models import build_model
-from fvsearch.recipe import Recipe
+from fvsearch.study.recipe import Recipe
 from fvsearch.training.fit import compile_model
 
 SHAPE = (8, 8, 1)

@@ -40,10 +40,10 @@ def main() -> None:
     """The command line, with these functions in the place of those that load a backend."""
     if os.environ.get("CLOCK") == "jumps":
         make_clock_jump()
-    from fvsearch import confirming, quiet, search
     from fvsearch.cli import main as cli
+    from fvsearch.search import confirming, loop, quiet
 
-    search.run_segment = confirming.run_segment = run_segment  # type: ignore[attr-defined]
+    loop.run_segment = confirming.run_segment = run_segment  # type: ignore[attr-defined]
     quiet.measure_anchor, quiet.measure_throughputs = measure_anchor, measure_throughputs  # type: ignore[attr-defined]
     cli()
 

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from fvsearch.recipe import Recipe
+from fvsearch.study.recipe import Recipe
 
 Arrays = list[np.ndarray[Any, Any]]
 

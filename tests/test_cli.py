@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from ledgers import STUDY, fill
 
-from fvsearch.costs import predict
-from fvsearch.layout import parse_layout
+from fvsearch.archs.layout import parse_layout
+from fvsearch.costs.formula import predict
 from fvsearch.ledger import Ledger
 
 QUICK = ["run", "quickstart", "--out", "out"]

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from ledgers import EVERY_STATE, QUIET, STUDY, fill
 
+from fvsearch.fronts.standing import front, ledger_standings
 from fvsearch.ledger import Ledger
-from fvsearch.noting import note_measured
-from fvsearch.standing import front, ledger_standings
+from fvsearch.search.noting import note_measured
 
 dashboard = pytest.importorskip("optuna_dashboard", reason="the extra dashboard is not installed")
 

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from trainings import ARCH, DATA, RECIPE, RUN
 
-from fvsearch.arch import Arch, Stage
+from fvsearch.archs.arch import Arch, Stage
 from fvsearch.errors import ConfigError
 from fvsearch.finetuning import finetune_run
 from fvsearch.records import to_toml

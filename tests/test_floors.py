@@ -32,10 +32,14 @@ def with_submodules(name: str) -> list[str]:
 
 
 FLOORS = floors()
-BELOW_THE_KERAS_LINE = FLOORS[FLOORS.index("meters") + 1 :]
+BELOW_THE_KERAS_LINE = [inner for name in FLOORS[FLOORS.index("meters") + 1 :] for inner in with_submodules(name)]
 COORDINATOR = [name for name in FLOORS[: FLOORS.index("training")] if name not in ("testing", "explain", "hypermodel")]
 # KerasTuner's oracles are the one exception: they import keras, once an engine of theirs is made.
-WITHOUT_KERAS = [*(inner for name in COORDINATOR for inner in with_submodules(name) if inner != "engines._oracles"), "training.segment"]
+WITHOUT_KERAS = [
+    *(inner for name in COORDINATOR for inner in with_submodules(name) if inner != "engines._oracles"),
+    "training.segment",
+    "training.measuring",
+]
 
 
 def loaded_by(code: str) -> set[str]:

@@ -13,15 +13,15 @@ import numpy as np
 import pytest
 
 from fvsearch import FunnelHyperModel
-from fvsearch.augmentation import Augmentation
-from fvsearch.budgets import Budget
+from fvsearch.archs.space import StageSpace
 from fvsearch.data import load_search_splits
 from fvsearch.errors import ConfigError, EmptySpaceError, MissingBackendError
 from fvsearch.hypermodel import Later
-from fvsearch.recipe import Recipe
 from fvsearch.records import from_builtins
-from fvsearch.space import StageSpace
 from fvsearch.study import Data, Objective, Proposer
+from fvsearch.study.augmentation import Augmentation
+from fvsearch.study.budgets import Budget
+from fvsearch.study.recipe import Recipe
 from fvsearch.testing import tiny_arch, tiny_space, tiny_study
 from fvsearch.training.fit import compile_model, recipe_model, steps_per_epoch
 from fvsearch.training.recipe import make_schedule

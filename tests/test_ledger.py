@@ -4,9 +4,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from fvsearch.archs.layout import format_layout
 from fvsearch.engines import Completed, Failed, Infeasible
 from fvsearch.errors import ConfigError
-from fvsearch.layout import format_layout
 from fvsearch.ledger import Invocation, Ledger, QuietPass, Repeat, TrialRecord
 from fvsearch.ledger import _tables as tables
 from fvsearch.library import load_study

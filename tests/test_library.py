@@ -2,14 +2,14 @@ from pathlib import Path
 
 import pytest
 
-from fvsearch.arch import named_arch
-from fvsearch.augmentation import Augmentation
+from fvsearch.archs.arch import named_arch
+from fvsearch.archs.layout import parse_layout
 from fvsearch.errors import ConfigError
-from fvsearch.layout import parse_layout
 from fvsearch.library import load_arch, load_recipe, load_space, load_study, shipped
-from fvsearch.recipe import Recipe
 from fvsearch.records import to_toml
 from fvsearch.study import Study
+from fvsearch.study.augmentation import Augmentation
+from fvsearch.study.recipe import Recipe
 
 
 def test_what_ships_is_found_by_name() -> None:

@@ -46,6 +46,6 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 
 
 def test_dir_lists_the_public_names_before_any_is_used() -> None:
-    code = "import fvsearch; print(set(fvsearch.__all__) <= set(dir(fvsearch)), 'fvsearch.arch' in __import__('sys').modules)"
+    code = "import fvsearch; print(set(fvsearch.__all__) <= set(dir(fvsearch)), 'fvsearch.archs.arch' in __import__('sys').modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.split() == ["True", "False"]

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from fvsearch.arch import Arch
+from fvsearch.archs.arch import Arch
 from fvsearch.errors import ConfigError
 from fvsearch.records import from_builtins, from_toml, suggest, to_builtins, to_toml
 from fvsearch.study import Study

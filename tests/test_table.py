@@ -1,4 +1,4 @@
-"""The table of trained archs that benchmarks/search.py replays: well formed, and of this version's costs and seeds."""
+"""The tables of trained archs that benchmarks/search.py replays: well formed, and of this version's costs and seeds."""
 
 import json
 from pathlib import Path
@@ -7,24 +7,30 @@ from typing import Any
 import pytest
 
 from fvsearch import load_study
+from fvsearch.archs.layout import format_layout
+from fvsearch.costs.feasibility import Predictor
 from fvsearch.engines import Done, Infeasible, Suggestion, make_engine
-from fvsearch.feasibility import Predictor
-from fvsearch.layout import format_layout
 from fvsearch.study import Study
 from fvsearch.training.segment import derive_seed
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
+TABLES = BENCHMARKS / "tables"
 Rows = list[dict[str, Any]]
 
 
-@pytest.fixture(scope="module")
-def study() -> Study:
-    return load_study(str(BENCHMARKS / "table" / "study.toml"))
+@pytest.fixture(scope="module", params=sorted(path.stem for path in TABLES.glob("*.jsonl")))
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 @pytest.fixture(scope="module")
-def lines() -> Rows:
-    return [json.loads(line) for line in (BENCHMARKS / "table" / "table.jsonl").read_text().splitlines()]
+def study(name: str) -> Study:
+    return load_study(str(TABLES / f"{name}.toml"))
+
+
+@pytest.fixture(scope="module")
+def lines(name: str) -> Rows:
+    return [json.loads(line) for line in (TABLES / f"{name}.jsonl").read_text().splitlines()]
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ from ledgers import EPOCHS, STUDY, TRIALS, empty, fill, record, write_metrics
 
 from fvsearch.errors import MissingBackendError
 from fvsearch.ledger import Ledger, TrialRecord
+from fvsearch.search.watching import Progress
 from fvsearch.tensorboard import EventWriter, events, searches
-from fvsearch.watching import Progress
 
 needs_tensorboard = pytest.mark.skipif(importlib.util.find_spec("tensorboard") is None, reason="the extra tensorboard is not installed")
 SEARCHING = Progress(activity="searching", done=1, total=16)
@@ -150,7 +150,7 @@ from pathlib import Path
 from ledgers import STUDY, TRIALS, fill
 from fvsearch.ledger import Ledger
 from fvsearch.tensorboard import EventWriter
-from fvsearch.watching import Progress
+from fvsearch.search.watching import Progress
 fill(Ledger.create(Path(sys.argv[1]), STUDY), TRIALS[:1])
 EventWriter(Path(sys.argv[1]))(Progress(activity="searching", done=1, total=16))
 assert list(Path(sys.argv[1]).glob("tensorboard/*/*/*"))

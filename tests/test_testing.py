@@ -1,6 +1,6 @@
 import msgspec
 
-from fvsearch.costs import predict
+from fvsearch.costs.formula import predict
 from fvsearch.testing import tiny_arch, tiny_space, tiny_study
 
 

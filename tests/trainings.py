@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from fvsearch.arch import Arch, Stage
-from fvsearch.recipe import Recipe
+from fvsearch.archs.arch import Arch, Stage
 from fvsearch.study import Data
+from fvsearch.study.recipe import Recipe
 from fvsearch.training.run import Run
 from fvsearch.training.segment import Segment
 

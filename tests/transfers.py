@@ -7,15 +7,15 @@ from typing import Any
 
 import msgspec
 
-from fvsearch.arch import Stage
+from fvsearch.archs.arch import Stage
 from fvsearch.meters.measured import Interval, Measured, MeasureRequest, StepMemory
-from fvsearch.recipe import Recipe
+from fvsearch.search.transferring import Task
 from fvsearch.study import Data
+from fvsearch.study.recipe import Recipe
+from fvsearch.study.transfer import Published, Training, TransferStudy
 from fvsearch.testing import tiny_arch
 from fvsearch.training.metrics import EpochMetrics, MetricsFile
 from fvsearch.training.run import RunSummary, Score
-from fvsearch.transfer_study import Published, Training, TransferStudy
-from fvsearch.transferring import Task
 
 DATA = Data(source="shapes", image_size=8, channels=1, num_classes=4, options={"samples": 200})
 VIT = tiny_arch(stages=(Stage(depth=2, width=16, mlp_dim=32, num_heads=2),))

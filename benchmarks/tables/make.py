@@ -33,11 +33,11 @@ from typing import Any
 from rich.progress import track
 
 from fvsearch import load_study
-from fvsearch.arch import Arch
+from fvsearch.archs.arch import Arch
+from fvsearch.archs.layout import format_layout
+from fvsearch.archs.space import Space
+from fvsearch.costs.feasibility import Predictor
 from fvsearch.data import load_search_splits
-from fvsearch.feasibility import Predictor
-from fvsearch.layout import format_layout
-from fvsearch.space import Space
 from fvsearch.study import Study
 from fvsearch.training.segment import Segment, SegmentResult, derive_seed, run_segment
 

@@ -18,8 +18,8 @@ from fvsearch.calibrating.fit import LEAST_ARCHS, fit_calibration
 from fvsearch.calibrating.measure import OnProgress, Worker, describe_machine, measure_sample
 from fvsearch.calibrating.sample import designed_sample
 from fvsearch.calibrating.store import calibration_path, load_calibration, save_calibration
-from fvsearch.calibration import Calibration, Machine, Sampled, Skipped
-from fvsearch.conditions import Conditions
+from fvsearch.costs.calibration import Calibration, Machine, Sampled, Skipped
+from fvsearch.costs.conditions import Conditions
 from fvsearch.errors import ConfigError, RunError
 from fvsearch.files import locked_folder
 from fvsearch.meters.measured import Activity

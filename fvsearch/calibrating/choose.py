@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from fvsearch.calibrating.store import find_calibration, load_calibration, require_fitting
-from fvsearch.calibration import Predictions
+from fvsearch.costs.calibration import Predictions
 from fvsearch.errors import ConfigError
 from fvsearch.ledger import Ledger
 from fvsearch.meters.measured import Anchor

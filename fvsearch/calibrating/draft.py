@@ -10,8 +10,8 @@ from pathlib import Path
 
 import msgspec
 
-from fvsearch.calibration import Machine, Sampled, Skipped
-from fvsearch.conditions import Conditions
+from fvsearch.costs.calibration import Machine, Sampled, Skipped
+from fvsearch.costs.conditions import Conditions
 from fvsearch.records import Record
 
 

@@ -9,8 +9,8 @@ import statistics
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
-from fvsearch.calibration import Calibration, Error, Machine, Predicted, Quantity, Sampled, Skipped, Source
-from fvsearch.conditions import FORMULA_STEP_TIME, Conditions, Items, Prices
+from fvsearch.costs.calibration import Calibration, Error, Machine, Predicted, Quantity, Sampled, Skipped, Source
+from fvsearch.costs.conditions import FORMULA_STEP_TIME, Conditions, Items, Prices
 from fvsearch.errors import RunError
 from fvsearch.ledger import now
 

@@ -5,7 +5,7 @@ import platform
 from collections.abc import Mapping
 from pathlib import Path
 
-from fvsearch.calibration import Machine
+from fvsearch.costs.calibration import Machine
 from fvsearch.training.environment import THREADS, num_cores
 
 CPUINFO = Path("/proc/cpuinfo")

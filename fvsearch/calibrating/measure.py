@@ -8,18 +8,18 @@ from typing import Any
 
 import msgspec
 
-from fvsearch.arch import Arch
+from fvsearch.archs.arch import Arch
+from fvsearch.archs.layout import format_layout
 from fvsearch.calibrating.draft import Draft, append_durably
 from fvsearch.calibrating.machine import this_machine
-from fvsearch.calibration import Machine, Sampled, Skipped
-from fvsearch.conditions import pattern
+from fvsearch.costs.calibration import Machine, Sampled, Skipped
+from fvsearch.costs.conditions import pattern
 from fvsearch.errors import RunError
-from fvsearch.layout import format_layout
-from fvsearch.measuring import OnActivity, measure_throughputs
 from fvsearch.meters.measured import Activity, MeasuredArch, MeasureRequest
 from fvsearch.pools import Pool, WorkerDied
 from fvsearch.records import Record
 from fvsearch.study import Study
+from fvsearch.training.measuring import OnActivity, measure_throughputs
 
 POLL_SECONDS = 0.2
 """Between looks at what the worker says it does."""

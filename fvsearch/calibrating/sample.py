@@ -6,9 +6,9 @@ import statistics
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 
-from fvsearch.arch import Arch
-from fvsearch.conditions import Conditions, Pattern, pattern
-from fvsearch.feasibility import ENUMERABLE
+from fvsearch.archs.arch import Arch
+from fvsearch.costs.conditions import Conditions, Pattern, pattern
+from fvsearch.costs.feasibility import ENUMERABLE
 from fvsearch.study import Study
 
 _DRAWN = 4_000

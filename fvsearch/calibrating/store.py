@@ -12,8 +12,8 @@ from pathlib import Path
 import msgspec
 
 from fvsearch.calibrating.machine import this_machine
-from fvsearch.calibration import Calibration, Machine, Predictions
-from fvsearch.conditions import Conditions
+from fvsearch.costs.calibration import Calibration, Machine, Predictions
+from fvsearch.costs.conditions import Conditions
 from fvsearch.errors import ConfigError
 from fvsearch.files import write_atomically
 from fvsearch.meters.measured import Anchor

@@ -11,7 +11,7 @@ from fvsearch.cli.common import echo_json, print_renderable, step_options
 @click.argument("kind", type=click.Choice(["spaces", "studies", "recipes", "archs"]), required=False)
 def list_(kind: str | None) -> None:
     """List the spaces, studies, recipes and archs that ship, one line each."""
-    from fvsearch.arch import NAMED_ARCHS
+    from fvsearch.archs.arch import NAMED_ARCHS
     from fvsearch.library import load_recipe, load_space, load_study, load_transfer, shipped
     from fvsearch.units import show_count
 

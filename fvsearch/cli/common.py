@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import click
 
 if TYPE_CHECKING:
+    from fvsearch.search.workers import RunSettings
     from fvsearch.training.distribute import Distribution
-    from fvsearch.workers import RunSettings
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it: 128 + SIGINT."""
@@ -127,7 +127,7 @@ def make_run_settings(
     Args:
         resources: That the study gives each worker of a Ray cluster.
     """
-    from fvsearch.workers import RunSettings
+    from fvsearch.search.workers import RunSettings
 
     if ray_address is not None and pool != "ray":
         raise click.UsageError(f"--ray-address is for --pool ray, but got it with --pool {pool}.")

@@ -30,8 +30,8 @@ def measure(arch: str, against: str | None, backend: str | None, as_json: bool, 
 
     requests = measure_requests(arch, against, **settings)
     chosen = set_backend(backend)
-    from fvsearch.comparing import measure_in_worker
     from fvsearch.progress import watch_measuring
+    from fvsearch.search.comparing import measure_in_worker
     from fvsearch.training.environment import num_cores
 
     try:

@@ -101,8 +101,8 @@ def run(
         print_renderable(dry_run_table(defined, calibration))
         return
     from fvsearch.progress import watch
-    from fvsearch.search import run_study
-    from fvsearch.watching import Watcher, together
+    from fvsearch.search.loop import run_study
+    from fvsearch.search.watching import Watcher, together
 
     run_settings = make_run_settings(
         backend,
@@ -139,10 +139,10 @@ def run(
 @click.option("--backend", metavar="NAME", help="That of the search; no other can confirm its numbers.")
 def confirm(folder: Path, seeds: int | None, workers: int | None, pool: Where, ray_address: str | None, backend: str | None) -> None:
     """Train the front of the study in DIR, its baseline and what its [confirm] names again, with fresh seeds: intervals, ties, luck."""
-    from fvsearch.confirming import confirm_study
     from fvsearch.ledger import Ledger
     from fvsearch.progress import watch_confirming
     from fvsearch.report.page import write_report
+    from fvsearch.search.confirming import confirm_study
 
     ledger = Ledger.open(folder)
     searched = [invocation.backend for invocation in ledger.invocations()]
@@ -160,7 +160,7 @@ def confirm(folder: Path, seeds: int | None, workers: int | None, pool: Where, r
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def status(folder: Path, as_json: bool) -> None:
     """Say how far the study in DIR is."""
-    from fvsearch.transfer_study import is_transfer_folder
+    from fvsearch.study.transfer import is_transfer_folder
 
     if is_transfer_folder(folder):
         transfers.show_status(folder, as_json)
@@ -220,7 +220,7 @@ def compare(first: Path, second: Path, as_json: bool, output: Path | None) -> No
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 def report(folder: Path) -> None:
     """Write the report of the study in DIR: one HTML page that works offline, and its numbers as JSON."""
-    from fvsearch.transfer_study import is_transfer_folder
+    from fvsearch.study.transfer import is_transfer_folder
 
     if is_transfer_folder(folder):
         click.echo(transfers.write_report(folder))

@@ -24,7 +24,7 @@ def run(
     """Train all that is left of a transfer study, measure what its archs cost, write its report."""
     from fvsearch.library import load_transfer
     from fvsearch.progress import watch_transferring
-    from fvsearch.transferring import run_transfer
+    from fvsearch.search.transferring import run_transfer
 
     study = load_transfer(source, settings)
     run_settings = make_run_settings(backend, workers, pool, ray_address, study.resources)

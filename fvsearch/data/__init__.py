@@ -11,7 +11,7 @@ from fvsearch.data.images import Images
 from fvsearch.data.problems import problem_notes
 from fvsearch.data.sources import (
     check_source,
-    count_classes,
+    class_names,
     describe_source,
     load,
     load_search_splits,
@@ -26,7 +26,7 @@ __all__ = [
     "SearchSplits",
     "Splits",
     "check_source",
-    "count_classes",
+    "class_names",
     "describe_source",
     "load",
     "load_search_splits",

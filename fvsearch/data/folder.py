@@ -87,13 +87,13 @@ def check_folder(data: Data) -> None:
             )
 
 
-def count_folder_classes(data: Data) -> int:
-    """How many class folders there are.
+def folder_classes(data: Data) -> tuple[str, ...]:
+    """The class folders' names, by label.
 
     Raises:
         ConfigError: There is no such folder.
     """
-    return len(_class_folders(next(iter(_roots(_path(data)).values()))))
+    return tuple(_class_folders(next(iter(_roots(_path(data)).values()))))
 
 
 def read_folder(data: Data, tell: Tell = silent) -> StoredImages | dict[str, StoredImages]:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from fvsearch.data.arrays import ArrayPair, SearchSplits, Splits
 from fvsearch.data.digits import check_digits, read_digits
-from fvsearch.data.folder import check_folder, count_folder_classes, read_folder
+from fvsearch.data.folder import check_folder, folder_classes, read_folder
 from fvsearch.data.images import Images
 from fvsearch.data.indexes import Tell
 from fvsearch.data.problems import problem_notes
@@ -27,14 +27,14 @@ Found = ArrayPair | StoredImages
 class _Source(NamedTuple):
     """A kind of source: `check` reads nothing, `read` gives all images, or splits by name.
 
-    What `prepare` does is slow the first time and kept; `read` does it too, but tells nobody. `classes` counts them, where that
+    What `prepare` does is slow the first time and kept; `read` does it too, but tells nobody. `classes` names them, where that
     takes no reading.
     """
 
     check: Callable[[Data], None]
     read: Callable[[Data], Found | Mapping[str, Found]]
     prepare: Callable[[Data, Tell], object] | None = None
-    classes: Callable[[Data], int] | None = None
+    classes: Callable[[Data], tuple[str, ...]] | None = None
 
 
 SOURCES = {"digits": _Source(check_digits, read_digits), "shapes": _Source(check_shapes, read_shapes)}
@@ -43,7 +43,7 @@ SYNTHETIC = {"shapes"}
 FUNCTION = _Source(check_function, read_function)
 
 STORED = {
-    "folder": _Source(check_folder, read_folder, read_folder, count_folder_classes),
+    "folder": _Source(check_folder, read_folder, read_folder, folder_classes),
     "tfds": _Source(check_tfds, read_tfds, read_tfds),
     "tfrecord": _Source(check_tfrecord, read_tfrecord, read_tfrecord),
 }
@@ -81,8 +81,8 @@ def obstacle(data: Data) -> str:
     return ""
 
 
-def count_classes(data: Data) -> int | None:
-    """How many classes the source has, where that is seen at once: of class folders. None is for the user to say.
+def class_names(data: Data) -> tuple[str, ...] | None:
+    """What the source calls its classes, by label, where that is seen at once: of class folders. None is for the user to say.
 
     Args:
         data: Whose own `num_classes` does not matter.
@@ -90,8 +90,8 @@ def count_classes(data: Data) -> int | None:
     Raises:
         ConfigError: The source is none, or is not there.
     """
-    count = _source(data).classes
-    return count(data) if count is not None else None
+    names = _source(data).classes
+    return names(data) if names is not None else None
 
 
 def prepare_source(data: Data, tell: Tell) -> None:

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
+from fvsearch.archs.space import Param
 from fvsearch.errors import ConfigError
 from fvsearch.records import suggest
-from fvsearch.space import Param
 
 Domains = Mapping[str, tuple[Param, ...]]
 

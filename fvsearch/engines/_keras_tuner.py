@@ -12,12 +12,12 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from fvsearch.archs.space import Param
 from fvsearch.backend import choose_backend
 from fvsearch.engines._choices import Domains, choice_indices, chosen
 from fvsearch.engines.base import Done, Failed, Infeasible, Outcome, Stopped, Suggestion, Wait
 from fvsearch.errors import ConfigError, MissingBackendError
 from fvsearch.pareto import minimise
-from fvsearch.space import Param
 from fvsearch.study import Objective, Proposer
 from fvsearch.training.environment import TRAINING, lasting_imports
 

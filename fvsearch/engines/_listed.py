@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
+from fvsearch.archs.space import Param
 from fvsearch.engines.base import Done, Outcome, Suggestion, Wait
 from fvsearch.errors import ConfigError
-from fvsearch.space import Param
 
 
 class ListedEngine:

@@ -14,12 +14,12 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
+from fvsearch.archs.space import Param
 from fvsearch.engines._choices import Domains, choice_indices, chosen
 from fvsearch.engines._genetic import RefusalAware, RefusalAwareNSGAII, RefusalAwareNSGAIII
 from fvsearch.engines.base import Completed, Done, Failed, Infeasible, Outcome, Stopped, Suggestion, Wait
 from fvsearch.errors import ConfigError
 from fvsearch.pareto import minimise
-from fvsearch.space import Param
 from fvsearch.study import Direction, Proposer, Sampler
 
 Distributions: TypeAlias = dict[str, BaseDistribution]

@@ -8,10 +8,10 @@ import math
 from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
-from fvsearch.arch import Arch
+from fvsearch.archs.arch import Arch
+from fvsearch.archs.space import Param, Params
 from fvsearch.errors import ConfigError
 from fvsearch.records import Record
-from fvsearch.space import Param, Params
 
 
 class Suggestion(Record, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from fvsearch.calibration import Predictions
+from fvsearch.costs.calibration import Predictions
 from fvsearch.errors import ConfigError
 from fvsearch.files import write_atomically
 from fvsearch.ledger.address import Address, Kept, keep, read_kept
@@ -22,7 +22,7 @@ from fvsearch.ledger.sameness import difference
 from fvsearch.meters.measured import Anchor
 from fvsearch.records import from_toml, to_toml
 from fvsearch.study import Study
-from fvsearch.transfer_study import is_transfer_folder
+from fvsearch.study.transfer import is_transfer_folder
 
 if TYPE_CHECKING:
     import sqlalchemy

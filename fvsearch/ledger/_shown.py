@@ -9,10 +9,10 @@ import sqlalchemy as sa
 from optuna.distributions import CategoricalDistribution, distribution_to_json
 from optuna.trial import TrialState
 
-from fvsearch.budgets import is_met
 from fvsearch.ledger import _tables as tables
 from fvsearch.ledger.records import TrialRecord
 from fvsearch.study import Study
+from fvsearch.study.budgets import is_met
 
 if TYPE_CHECKING:
     from fvsearch.ledger._storage import LedgerStorage

@@ -6,13 +6,13 @@ from typing import Literal
 
 import msgspec
 
-from fvsearch.arch import Arch
-from fvsearch.budgets import is_met
+from fvsearch.archs.arch import Arch
+from fvsearch.archs.space import Params
 from fvsearch.engines.base import Completed, Failed, Infeasible, Outcome, Stopped
 from fvsearch.meters.measured import Interval, Measured
 from fvsearch.records import Record
-from fvsearch.space import Params
 from fvsearch.study import Study
+from fvsearch.study.budgets import is_met
 from fvsearch.training.energy import add_joules
 
 State = Literal["running", "paused", "completed", "infeasible", "stopped", "failed"]

@@ -4,9 +4,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from fvsearch.arch import NAMED_ARCHS, Arch
+from fvsearch.archs.arch import NAMED_ARCHS, Arch
+from fvsearch.archs.layout import is_layout, parse_layout
 from fvsearch.errors import ConfigError
-from fvsearch.layout import is_layout, parse_layout
 from fvsearch.records import from_builtins, read_toml, show_value, suggest, to_builtins
 
 

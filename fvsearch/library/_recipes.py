@@ -8,8 +8,8 @@ from typing import Any
 from fvsearch.errors import ConfigError
 from fvsearch.library._files import locate
 from fvsearch.library._settings import apply
-from fvsearch.recipe import WARMUPS, Recipe
 from fvsearch.records import from_builtins, read_toml
+from fvsearch.study.recipe import WARMUPS, Recipe
 
 
 def load_recipe(source: str, beside: Path | None = None) -> Recipe:

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fvsearch.arch import NAMED_ARCHS
+from fvsearch.archs.arch import NAMED_ARCHS
+from fvsearch.archs.space import Space
 from fvsearch.errors import ConfigError
 from fvsearch.library._archs import resolved_arch
 from fvsearch.library._files import has_phases, locate
 from fvsearch.library._recipes import resolve_recipe
 from fvsearch.library._settings import apply, read_setting
 from fvsearch.records import from_builtins, read_toml, to_builtins
-from fvsearch.space import Space
 from fvsearch.study import Study
 
 

@@ -10,7 +10,7 @@ from fvsearch.library._files import files, has_phases, locate
 from fvsearch.library._recipes import resolve_recipe
 from fvsearch.library._settings import apply, read_setting
 from fvsearch.records import from_builtins, read_toml
-from fvsearch.transfer_study import TransferStudy
+from fvsearch.study.transfer import TransferStudy
 
 PHASES = ("pretraining", "finetuning")
 

@@ -12,10 +12,10 @@ from typing import Any
 import jax
 import keras
 
-from fvsearch.budgets import Phase
 from fvsearch.meters.backend import Batch
 from fvsearch.meters.measured import StepMemory
 from fvsearch.meters.rounds import Runner
+from fvsearch.study.budgets import Phase
 
 State = tuple[list[Any], ...]
 """As Keras's JAX trainer hands it to its step functions: arrays by kind of variable."""

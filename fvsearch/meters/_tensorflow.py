@@ -14,11 +14,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from fvsearch.budgets import Phase
 from fvsearch.meters.backend import Batch, model_variables, steps_per_update
 from fvsearch.meters.liveness import peak_bytes
 from fvsearch.meters.measured import StepMemory
 from fvsearch.meters.rounds import Runner
+from fvsearch.study.budgets import Phase
 
 Step = Callable[[], Any]
 

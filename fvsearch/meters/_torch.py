@@ -16,10 +16,10 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from fvsearch.budgets import Phase
 from fvsearch.meters.backend import Batch, model_variables, steps_per_update
 from fvsearch.meters.measured import StepMemory
 from fvsearch.meters.rounds import Runner
+from fvsearch.study.budgets import Phase
 
 Step = Callable[[], Any]
 

@@ -5,9 +5,9 @@ from typing import Any, Protocol, cast
 
 import keras
 
-from fvsearch.budgets import Phase
 from fvsearch.meters.measured import StepMemory
 from fvsearch.meters.rounds import Runner
+from fvsearch.study.budgets import Phase
 
 Batch = tuple[Any, Any]
 """Images (batch, height, width, channels), float32, and labels (batch,), int32: NumPy arrays."""

@@ -4,12 +4,12 @@ from typing import Literal
 
 import msgspec
 
-from fvsearch.arch import Arch
-from fvsearch.budgets import Phase
+from fvsearch.archs.arch import Arch
 from fvsearch.errors import ConfigError
-from fvsearch.recipe import Recipe
 from fvsearch.records import Record, require_at_least
 from fvsearch.study import Study
+from fvsearch.study.budgets import Phase
+from fvsearch.study.recipe import Recipe
 
 
 class StepMemory(Record, frozen=True, kw_only=True):

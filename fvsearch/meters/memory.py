@@ -10,9 +10,9 @@ How each backend answers:
 import keras
 import numpy as np
 
-from fvsearch.budgets import Phase
 from fvsearch.meters.backend import Batch, meter
 from fvsearch.meters.measured import StepMemory
+from fvsearch.study.budgets import Phase
 
 
 def step_memory(model: keras.Model, image_shape: tuple[int, int, int], batch_size: int, phase: Phase) -> StepMemory:

@@ -9,9 +9,9 @@ pooled; a last norm, and a linear head on the class token. Every layer's name sa
 
 import keras
 
-from fvsearch.arch import Arch, Stage
+from fvsearch.archs.arch import Arch, Stage
+from fvsearch.archs.layout import stage_tokens
 from fvsearch.errors import ConfigError
-from fvsearch.layout import stage_tokens
 from fvsearch.models.drops import Drop
 from fvsearch.models.initial import Filled, Glorot, derive_seed
 from fvsearch.models.layers import AttentionBlock, ClassState, ClassToken, MLPBlock, PositionEmbedding, layer_norm, seeded_dense

@@ -6,8 +6,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from fvsearch.archs.layout import pooled_length
 from fvsearch.errors import ConfigError
-from fvsearch.layout import pooled_length
 from fvsearch.records import suggest
 
 Tensor = Any

@@ -10,7 +10,7 @@ from fvsearch.study import LEARNED, Study
 from fvsearch.units import show_seconds
 
 if TYPE_CHECKING:
-    from fvsearch.confirming import Confirmation, Confirming, Watcher
+    from fvsearch.search.confirming import Confirmation, Confirming, Watcher
 
 
 @contextlib.contextmanager

@@ -7,14 +7,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fvsearch.fronts.rungs import learned_objective
 from fvsearch.ledger import TrialRecord
 from fvsearch.report import words
 from fvsearch.report.tables import running_table
-from fvsearch.rungs import learned_objective
+from fvsearch.search.underway import Underway, underway
+from fvsearch.search.watching import Countdown, Progress, Watcher
 from fvsearch.study import LEARNED, Study
-from fvsearch.underway import Underway, underway
 from fvsearch.units import show_seconds
-from fvsearch.watching import Countdown, Progress, Watcher
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

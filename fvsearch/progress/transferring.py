@@ -9,7 +9,7 @@ from fvsearch.report import words
 from fvsearch.units import show_seconds
 
 if TYPE_CHECKING:
-    from fvsearch.transferring import TransferResult, Transferring, Watcher
+    from fvsearch.search.transferring import TransferResult, Transferring, Watcher
 
 
 @contextlib.contextmanager

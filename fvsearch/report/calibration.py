@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from fvsearch.calibrating import Calibrated
-from fvsearch.calibration import Calibration, Error, Sampled
+from fvsearch.costs.calibration import Calibration, Error, Sampled
 from fvsearch.units import show_bytes, show_throughput
 
 if TYPE_CHECKING:

@@ -10,16 +10,16 @@ from typing import Any
 import msgspec
 
 from fvsearch import pareto
-from fvsearch.conditions import Conditions
+from fvsearch.archs.layout import format_layout
+from fvsearch.costs.conditions import Conditions
 from fvsearch.errors import ConfigError
-from fvsearch.layout import format_layout
+from fvsearch.fronts.standing import Standing, ledger_standings, minimised
+from fvsearch.fronts.volume import Hypervolume, Reference, Units, Won, baseline_units, hypervolume, in_units, reference
 from fvsearch.ledger import Ledger
 from fvsearch.records import Record, to_builtins
 from fvsearch.report import words
 from fvsearch.report.numbers import Row, Summary, summarise
-from fvsearch.standing import Standing, ledger_standings, minimised
 from fvsearch.study import LEARNED, Study
-from fvsearch.volume import Hypervolume, Reference, Units, Won, baseline_units, hypervolume, in_units, reference
 
 
 class Point(Record, frozen=True, kw_only=True):

@@ -12,11 +12,11 @@ from typing import Literal
 import msgspec
 
 from fvsearch import pareto
-from fvsearch.confirming import Confirmation
+from fvsearch.fronts.rungs import learned_objective
+from fvsearch.fronts.standing import Standing, minimised, turned
 from fvsearch.records import Record
 from fvsearch.report.intervals import Estimate, difference, mean
-from fvsearch.rungs import learned_objective
-from fvsearch.standing import Standing, minimised, turned
+from fvsearch.search.confirming import Confirmation
 from fvsearch.study import LEARNED, Study
 from fvsearch.training.energy import add_joules
 

@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING, Any
 
-from fvsearch.arch import Arch
-from fvsearch.costs import Cost, predict
-from fvsearch.layout import format_layout, stage_tokens
+from fvsearch.archs.arch import Arch
+from fvsearch.archs.layout import format_layout, stage_tokens
+from fvsearch.costs.formula import Cost, predict
 from fvsearch.library import load_arch
 from fvsearch.units import show_bytes, show_count
 

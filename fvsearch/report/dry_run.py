@@ -4,15 +4,15 @@ import random
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fvsearch.archs.layout import format_layout
 from fvsearch.calibrating.choose import NONE
 from fvsearch.calibrating.store import kept_for, load_calibration
-from fvsearch.costs import predict
+from fvsearch.costs.feasibility import Predictor, feasible_note, require_feasible
+from fvsearch.costs.formula import predict
 from fvsearch.data import describe_source, obstacle
 from fvsearch.engines import check_engine, engine_note
-from fvsearch.feasibility import Predictor, feasible_note, require_feasible
-from fvsearch.importing import open_source, starts_note
-from fvsearch.layout import format_layout
 from fvsearch.report.facts import engine_name
+from fvsearch.search.taking_over import open_source, starts_note
 from fvsearch.study import Study
 from fvsearch.units import show_bytes, show_count
 

@@ -37,9 +37,15 @@ def evaluation_table(found: Evaluation) -> "RenderableType":
         parts += [Text("confusion: images of the row's class that are taken for the column's"), _confusion(found)]
     pairs = confused(found)
     if pairs:
-        worst = ", ".join(f"{true} for {taken} ({count})" for count, true, taken in pairs)
+        names = [called(one) for one in found.classes]
+        worst = ", ".join(f"{names[true]} for {names[taken]} ({count})" for count, true, taken in pairs)
         parts.append(Text(f"confused most, class for class: {worst}"))
     return Group(*parts)
+
+
+def called(one: ClassScore) -> str:
+    """A class's name, or its label where it has none."""
+    return one.name or str(one.label)
 
 
 def confused(found: Evaluation) -> list[tuple[int, int, int]]:
@@ -57,8 +63,9 @@ def write_confusion(folder: Path, found: Evaluation) -> list[Path]:
     table, picture = (folder / f"confusion-{found.split}.{suffix}" for suffix in ("csv", "png"))
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["class", *(one.label for one in found.classes)])
-    rows.writerows([label, *row] for label, row in enumerate(found.confusion))
+    names = [called(one) for one in found.classes]
+    rows.writerow(["class", *names])
+    rows.writerows([name, *row] for name, row in zip(names, found.confusion, strict=True))
     write_atomically(table, text.getvalue().encode())
     write_atomically(picture, _drawn(found))
     return [table, picture]
@@ -66,6 +73,7 @@ def write_confusion(folder: Path, found: Evaluation) -> list[Path]:
 
 def _classes(found: Evaluation) -> "Table":
     from rich.table import Table
+    from rich.text import Text
 
     shown = found.classes
     title = ""
@@ -76,7 +84,7 @@ def _classes(found: Evaluation) -> "Table":
     for heading in ("class", "images", "top-1", "top-5", "precision"):
         table.add_column(heading, justify="right")
     for one in shown:
-        table.add_row(str(one.label), str(one.images), *_shares(one))
+        table.add_row(Text(called(one)), str(one.images), *_shares(one))
     return table
 
 
@@ -91,10 +99,10 @@ def _confusion(found: Evaluation) -> "Table":
     table = Table()
     table.add_column("class", justify="right")
     for one in found.classes:
-        table.add_column(str(one.label), justify="right")
-    for label, row in enumerate(found.confusion):
-        cells = [Text(str(count) if count else "·", style="bold" if taken == label else "") for taken, count in enumerate(row)]
-        table.add_row(str(label), *cells)
+        table.add_column(Text(called(one)), justify="right")
+    for one, row in zip(found.classes, found.confusion, strict=True):
+        cells = [Text(str(count) if count else "·", style="bold" if taken == one.label else "") for taken, count in enumerate(row)]
+        table.add_row(Text(called(one)), *cells)
     return table
 
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from fvsearch.arch import Arch
-from fvsearch.confirming import confirmations
+from fvsearch.archs.arch import Arch
 from fvsearch.ledger import Ledger, TrialRecord
 from fvsearch.records import Record
+from fvsearch.search.confirming import confirmations
 
 Run = tuple[dict[str, float], ...]
 """A training: the metrics of each epoch, as the ledger keeps them."""

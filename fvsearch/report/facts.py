@@ -4,13 +4,13 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from fvsearch.budgets import Budget, allowed
 from fvsearch.ledger import Invocation, Ledger, QuietPass, TrialRecord
 from fvsearch.meters.measured import Anchor
-from fvsearch.recipe import Recipe
 from fvsearch.records import Record
 from fvsearch.report.confirmed import Confirmed
 from fvsearch.study import Data, EarlyStopping, Objective, Study
+from fvsearch.study.budgets import Budget, allowed
+from fvsearch.study.recipe import Recipe
 from fvsearch.training.energy import add_joules
 
 

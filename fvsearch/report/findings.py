@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import NamedTuple
 
-from fvsearch.arch import Arch
+from fvsearch.archs.arch import Arch
 from fvsearch.ledger import Ledger, TrialRecord
 from fvsearch.report import kin
 from fvsearch.report.evidence import Evidence, Run, gather

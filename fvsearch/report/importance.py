@@ -9,9 +9,9 @@ import random
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from fvsearch.fronts.rungs import learned_objective
 from fvsearch.ledger import TrialRecord
 from fvsearch.records import Record
-from fvsearch.rungs import learned_objective
 from fvsearch.study import Study
 
 if TYPE_CHECKING:

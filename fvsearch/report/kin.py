@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Callable, Hashable, Sequence
 
-from fvsearch.arch import Arch, Stage
+from fvsearch.archs.arch import Arch, Stage
 
 Related = Callable[[Arch, Arch], bool]
 Same = Callable[[Stage], object]

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 import msgspec
 
-from fvsearch.confirming import is_confirmed
+from fvsearch.fronts.standing import ledger_standings
 from fvsearch.ledger import Ledger, TrialRecord
 from fvsearch.ledger.crew import Coordinator, coordinators
 from fvsearch.records import Record
-from fvsearch.standing import ledger_standings
-from fvsearch.underway import Underway, time_left, underway
-from fvsearch.watching import CONFIRMING, Live, is_alive, read_live, seconds_since
+from fvsearch.search.confirming import is_confirmed
+from fvsearch.search.underway import Underway, time_left, underway
+from fvsearch.search.watching import CONFIRMING, Live, is_alive, read_live, seconds_since
 
 
 class Now(Record, frozen=True, kw_only=True):

@@ -3,15 +3,15 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from fvsearch.arch import Arch
-from fvsearch.budgets import Phase
-from fvsearch.costs import COMMON, HABITS, Cost, Habits, predict
-from fvsearch.layout import format_layout, stage_tokens
+from fvsearch.archs.arch import Arch
+from fvsearch.archs.layout import format_layout, stage_tokens
+from fvsearch.costs.formula import COMMON, HABITS, Cost, Habits, predict
 from fvsearch.library import load_arch
 from fvsearch.meters.measured import Interval, Measured, MeasureRequest
 from fvsearch.meters.rounds import CONFIDENCE, NARROW, is_narrow
-from fvsearch.recipe import Recipe
 from fvsearch.report import words
+from fvsearch.study.budgets import Phase
+from fvsearch.study.recipe import Recipe
 from fvsearch.units import show_bytes, show_throughput
 
 if TYPE_CHECKING:

@@ -9,10 +9,13 @@ from typing import Literal, get_args
 import msgspec
 
 from fvsearch import pareto
-from fvsearch.arch import Arch
-from fvsearch.confirming import confirmations, fresh_values
+from fvsearch.archs.arch import Arch
+from fvsearch.archs.space import Params
+from fvsearch.fronts.posterior import Posterior, posterior
+from fvsearch.fronts.rungs import learned_objective
+from fvsearch.fronts.standing import Place, Standing, ledger_standings, minimised, turned
+from fvsearch.fronts.volume import Hypervolume, hypervolume
 from fvsearch.ledger import Ledger, TrialRecord
-from fvsearch.posterior import Posterior, posterior
 from fvsearch.records import Record
 from fvsearch.report.confirmed import Confirmed, confirmed
 from fvsearch.report.facts import Bill, Facts, read_bill, read_facts
@@ -20,11 +23,8 @@ from fvsearch.report.findings import study_findings
 from fvsearch.report.importance import Importance
 from fvsearch.report.rungs import RungRow, rung_rows
 from fvsearch.report.verdicts import Finding
-from fvsearch.rungs import learned_objective
-from fvsearch.space import Params
-from fvsearch.standing import Place, Standing, ledger_standings, minimised, turned
+from fvsearch.search.confirming import confirmations, fresh_values
 from fvsearch.study import Study
-from fvsearch.volume import Hypervolume, hypervolume
 
 Pick = Literal["knee", "best", "fastest", "smallest"]
 PICKS: tuple[Pick, ...] = get_args(Pick)

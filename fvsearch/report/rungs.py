@@ -7,9 +7,9 @@ seeds, so each study measures it by its own trials.
 import math
 from collections.abc import Sequence
 
+from fvsearch.fronts.rungs import learned_objective
 from fvsearch.ledger import TrialRecord
 from fvsearch.records import Record
-from fvsearch.rungs import learned_objective
 from fvsearch.study import EarlyStopping, Study
 
 FEWEST = 5

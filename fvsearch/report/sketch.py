@@ -1,7 +1,7 @@
 """A funnel at a glance: an arch as one bar a block, as tall as its tokens are many."""
 
-from fvsearch.arch import Arch
-from fvsearch.layout import stage_tokens
+from fvsearch.archs.arch import Arch
+from fvsearch.archs.layout import stage_tokens
 from fvsearch.records import Record
 
 WIDTH, HEIGHT = 88, 26

@@ -13,8 +13,8 @@ from fvsearch.report.facts import Bill
 from fvsearch.report.fronts import fitting_front
 from fvsearch.report.live import Now, now_of
 from fvsearch.report.numbers import Row, Summary, summarise
+from fvsearch.search.underway import Underway
 from fvsearch.study import LEARNED
-from fvsearch.underway import Underway
 from fvsearch.units import show_seconds
 
 if TYPE_CHECKING:

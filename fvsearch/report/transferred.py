@@ -6,14 +6,14 @@ from typing import Literal
 
 import msgspec
 
-from fvsearch.layout import format_layout
+from fvsearch.archs.layout import format_layout
 from fvsearch.meters.measured import Measured
 from fvsearch.records import Record
 from fvsearch.report.intervals import Estimate, difference, mean
 from fvsearch.report.verdicts import Verdict, is_above
+from fvsearch.search.transferring import Costs, TransferResult, read_transfer
+from fvsearch.study.transfer import Published, TransferStudy, Way
 from fvsearch.training.metrics import MetricsFile
-from fvsearch.transfer_study import Published, TransferStudy, Way
-from fvsearch.transferring import Costs, TransferResult, read_transfer
 
 Quantity = Literal["train_top1", "top1", "top5", "test_top1"]
 

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
 
-from fvsearch.arch import Arch
-from fvsearch.costs import predict
+from fvsearch.archs.arch import Arch
+from fvsearch.costs.formula import predict
 from fvsearch.data import describe_source, obstacle
 from fvsearch.errors import ConfigError
 from fvsearch.files import write_atomically
@@ -17,7 +17,7 @@ from fvsearch.report.look import LIGHT, count_axis, empty_figure
 from fvsearch.report.rendering import render_page
 from fvsearch.report.transferred import ArchRow, Cost, Transferred, WayRow
 from fvsearch.report.verdicts import Verdict
-from fvsearch.transfer_study import Training, TransferStudy
+from fvsearch.study.transfer import Training, TransferStudy
 from fvsearch.units import show_bytes, show_count
 
 if TYPE_CHECKING:

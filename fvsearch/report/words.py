@@ -1,12 +1,12 @@
 """How a study reads: names of things, costs with their ratio, and the sentence that says what was found."""
 
-from fvsearch.recipe import Recipe
+from fvsearch.fronts.volume import Reference
 from fvsearch.report.facts import Bill
 from fvsearch.report.intervals import Estimate
 from fvsearch.report.numbers import Quantity, Row, Summary
 from fvsearch.study import LEARNED
+from fvsearch.study.recipe import Recipe
 from fvsearch.units import show_bytes, show_count, show_joules, show_throughput
-from fvsearch.volume import Reference
 
 NAMES = {
     "top1": "validation top-1",

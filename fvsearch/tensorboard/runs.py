@@ -4,7 +4,7 @@ from pathlib import Path
 
 import msgspec
 
-from fvsearch.layout import format_layout
+from fvsearch.archs.layout import format_layout
 from fvsearch.records import to_builtins
 from fvsearch.tensorboard.events import FOLDER, about, require_tensorboard, write_events
 from fvsearch.training.environment_file import read_environment

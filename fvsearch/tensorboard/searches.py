@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from fvsearch.ledger import Ledger, TrialRecord
+from fvsearch.search.underway import written
+from fvsearch.search.watching import Progress
 from fvsearch.study import Study
 from fvsearch.tensorboard.events import FOLDER, Epochs, about, require_tensorboard, write_events
 from fvsearch.training.segment import derive_seed
-from fvsearch.underway import written
-from fvsearch.watching import Progress
 
 if TYPE_CHECKING:
     from tensorboard.compat.proto.summary_pb2 import Summary

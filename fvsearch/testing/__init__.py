@@ -13,12 +13,12 @@ import unittest
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from fvsearch.arch import Arch, Stage
-from fvsearch.budgets import Budget
+from fvsearch.archs.arch import Arch, Stage
+from fvsearch.archs.space import Param, Params, Range, Space, StageSpace
 from fvsearch.engines.base import Completed, Done, Engine, Failed, Infeasible, Outcome, Stopped, Suggestion
-from fvsearch.recipe import Recipe
-from fvsearch.space import Param, Params, Range, Space, StageSpace
 from fvsearch.study import Data, Direction, Objective, Proposer, Study
+from fvsearch.study.budgets import Budget
+from fvsearch.study.recipe import Recipe
 
 Domains = Mapping[str, tuple[Param, ...]]
 

@@ -13,11 +13,11 @@ from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
 from typing import Any, TypeVar
 
-from fvsearch.arch import Arch
-from fvsearch.costs import Cost, predict
+from fvsearch.archs.arch import Arch
+from fvsearch.costs.formula import Cost, predict
 from fvsearch.errors import RunError
-from fvsearch.measuring import measure_anchor, measure_throughputs
 from fvsearch.meters.measured import Anchor, Interval, Measured, MeasureRequest, StepMemory
+from fvsearch.training.measuring import measure_anchor, measure_throughputs
 from fvsearch.training.metrics import EpochMetrics
 from fvsearch.training.segment import Segment, SegmentResult, run_segment
 

@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from fvsearch.augmentation import Augmentation
+from fvsearch.study.augmentation import Augmentation
 from fvsearch.training.alterations import Alteration, Drawn, Tensor, color_jitter, cutmix, grayscale, mirror, mixup
 
 Floats: TypeAlias = NDArray[np.float32]

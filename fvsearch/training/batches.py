@@ -12,7 +12,7 @@ import numpy as np
 from fvsearch.data.array_images import ArrayImages
 from fvsearch.data.crops import draw_crops
 from fvsearch.data.images import Images
-from fvsearch.recipe import Recipe
+from fvsearch.study.recipe import Recipe
 from fvsearch.training.augmenting import Augmenter
 
 if TYPE_CHECKING:

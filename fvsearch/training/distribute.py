@@ -19,11 +19,11 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, Literal
 
-from fvsearch.arch import Arch
+from fvsearch.archs.arch import Arch
 from fvsearch.backend import choose_backend
 from fvsearch.errors import ConfigError
-from fvsearch.recipe import Recipe
 from fvsearch.records import Record, require_at_least
+from fvsearch.study.recipe import Recipe
 from fvsearch.training.environment import set_environment
 from fvsearch.training.segment import OnEpoch, OnStart, Segment, SegmentResult, run_locked
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from fvsearch.data import ArrayPair, Images, check_source, problem_notes
+from fvsearch.data import ArrayPair, Images, check_source, class_names, problem_notes
 from fvsearch.errors import ConfigError, RunError
 from fvsearch.files import write_atomically
 from fvsearch.records import Record, from_json
@@ -30,12 +30,14 @@ class ClassScore(Record, frozen=True, kw_only=True):
 
     Attributes:
         label: Of the class, from 0.
+        name: What the source calls it; empty where it does not say.
         images: Of it, in the split.
         top1, top5: Shares of its images; none where it has none.
         precision: Share of the images taken for it that are of it; none where none is.
     """
 
     label: int
+    name: str = ""
     images: int
     top1: float | None
     top5: float | None
@@ -120,6 +122,7 @@ def score(logits: "NDArray[np.floating]", labels: "NDArray[np.int32]", data: Dat
     # The rank of the right class: how many classes are held likelier.
     ranks = (logits > logits[every, labels][:, None]).sum(axis=1)  # (images,)
     confusion = confusion_matrix(labels, logits.argmax(axis=1), labels=np.arange(data.num_classes))  # (classes, classes)
+    names = class_names(data) or ("",) * data.num_classes
     counts, taken, right = confusion.sum(axis=1), confusion.sum(axis=0), confusion.diagonal()
     among5 = np.bincount(labels[ranks < 5], minlength=data.num_classes)
     return Evaluation(
@@ -132,6 +135,7 @@ def score(logits: "NDArray[np.floating]", labels: "NDArray[np.int32]", data: Dat
         classes=tuple(
             ClassScore(
                 label=label,
+                name=names[label],
                 images=int(counts[label]),
                 top1=_share(right[label], counts[label]),
                 top5=_share(among5[label], counts[label]),

@@ -10,7 +10,7 @@ import keras
 from fvsearch.data import ArrayPair
 from fvsearch.data.array_images import ArrayImages
 from fvsearch.data.images import Images
-from fvsearch.recipe import Recipe
+from fvsearch.study.recipe import Recipe
 from fvsearch.training.batches import EvaluationBatches, TrainingBatches, epoch_order, evaluation_batch_size
 from fvsearch.training.metrics import InputPace
 from fvsearch.training.pace import Pace

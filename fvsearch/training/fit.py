@@ -12,12 +12,12 @@ from typing import Any
 
 import keras
 
-from fvsearch.arch import Arch
+from fvsearch.archs.arch import Arch
 from fvsearch.data import SearchSplits
 from fvsearch.errors import ConfigError, TrainingError
 from fvsearch.models import build_model
-from fvsearch.recipe import Recipe
 from fvsearch.study import Data
+from fvsearch.study.recipe import Recipe
 from fvsearch.training.device import Devices
 from fvsearch.training.feeding import Split, as_validation, feeding, scoring
 from fvsearch.training.loss import ENTROPY, CrossEntropy, Top1, TopK, cross_entropy

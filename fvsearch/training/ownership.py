@@ -5,12 +5,12 @@ from typing import Any
 
 import msgspec
 
-from fvsearch.arch import Arch
+from fvsearch.archs.arch import Arch
 from fvsearch.errors import ConfigError
 from fvsearch.files import write_atomically
-from fvsearch.recipe import Recipe
 from fvsearch.records import Record, from_json
 from fvsearch.study import Data
+from fvsearch.study.recipe import Recipe
 from fvsearch.training.segment import Segment
 
 STATE_FILES = ("metrics.jsonl", "checkpoint.npz", "best.npz", "result.json", "transfer.json")

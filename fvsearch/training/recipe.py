@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from fvsearch.recipe import Optimizer, Recipe, Schedule
+from fvsearch.study.recipe import Optimizer, Recipe, Schedule
 from fvsearch.training.adamw import adamw
 from fvsearch.training.steps import by_optimizer_step
 

@@ -5,14 +5,14 @@ from typing import Any, Literal
 
 import msgspec
 
-from fvsearch.arch import Arch
+from fvsearch.archs.arch import Arch
 from fvsearch.data import check_source
 from fvsearch.errors import RunError, TrainingError
 from fvsearch.files import locked_folder
 from fvsearch.library import resolve_recipe, resolved_arch
-from fvsearch.recipe import Recipe
 from fvsearch.records import Record, from_builtins, from_json, read_toml, require_at_least, require_name
 from fvsearch.study import Data, require_patches
+from fvsearch.study.recipe import Recipe
 from fvsearch.training.best import best_epoch
 from fvsearch.training.distribute import Distribution, check_distribution, run_distributed
 from fvsearch.training.environment import set_environment

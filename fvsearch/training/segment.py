@@ -23,13 +23,13 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from fvsearch.arch import Arch
-from fvsearch.budgets import Phase
+from fvsearch.archs.arch import Arch
 from fvsearch.errors import ConfigError, FvsearchError, TrainingError
 from fvsearch.files import locked_folder, no_room, write_atomically
-from fvsearch.recipe import Recipe
 from fvsearch.records import Record, require_at_least
 from fvsearch.study import Data, require_patches
+from fvsearch.study.budgets import Phase
+from fvsearch.study.recipe import Recipe
 from fvsearch.training.environment import lasting_imports, set_environment
 from fvsearch.training.metrics import EpochMetrics, InputPace
 from fvsearch.training.start import Start

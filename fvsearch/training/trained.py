@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fvsearch.data import count_classes
+from fvsearch.data import class_names
 from fvsearch.errors import ConfigError
 from fvsearch.library import apply_settings
 from fvsearch.records import Record, from_builtins, from_toml, read_toml, to_builtins
@@ -92,9 +92,9 @@ def make_data(trained: Trained, table: dict[str, Any]) -> Data:
     data = from_builtins(
         {"data": {"num_classes": trained.card.num_classes, **table}}, _OfData, source=f"the data for {trained.folder}"
     ).data
-    if "num_classes" in table or (count := count_classes(data)) is None:
+    if "num_classes" in table or (names := class_names(data)) is None:
         return data
-    return from_builtins({"data": {**table, "num_classes": count}}, _OfData, source=f"the data for {trained.folder}").data
+    return from_builtins({"data": {**table, "num_classes": len(names)}}, _OfData, source=f"the data for {trained.folder}").data
 
 
 def chosen_data(trained: Trained, source: str | None, settings: Sequence[str] = ()) -> Data:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fvsearch.arch import Arch
+from fvsearch.archs.arch import Arch
 from fvsearch.errors import ConfigError, MissingBackendError
 from fvsearch.weights.foreign import Foreign, Told
 from fvsearch.weights.plain import Floats, Sizes, by_head, weight_shapes

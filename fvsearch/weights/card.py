@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from fvsearch.arch import Arch
+from fvsearch.archs.arch import Arch
 from fvsearch.errors import ConfigError
 from fvsearch.files import removed_on_error, replace_durably, write_atomically
 from fvsearch.records import Record, from_toml, require_at_least, to_toml

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from fvsearch.arch import Arch
+from fvsearch.archs.arch import Arch
 from fvsearch.errors import ConfigError, MissingBackendError, RunError
 from fvsearch.records import suggest
 from fvsearch.weights._timm import timm_state

@@ -6,9 +6,9 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 import numpy as np
 
-from fvsearch.arch import FAMILY, Activation, Arch, Stage
+from fvsearch.archs.arch import FAMILY, Activation, Arch, Stage
+from fvsearch.archs.layout import DEFAULT_HEAD_DIM
 from fvsearch.errors import ConfigError
-from fvsearch.layout import DEFAULT_HEAD_DIM
 from fvsearch.records import Record, require_at_least
 from fvsearch.weights.plain import Floats, Sizes
 

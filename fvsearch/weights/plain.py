@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
-from fvsearch.arch import Arch
+from fvsearch.archs.arch import Arch
 from fvsearch.errors import ConfigError
 
 Floats = np.ndarray[Any, np.dtype[np.float32]]

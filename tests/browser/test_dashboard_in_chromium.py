@@ -13,7 +13,7 @@ from ledgers import EVERY_STATE, QUIET, STUDY, fill
 from playwright.sync_api import Browser, Page
 
 from fvsearch.ledger import Ledger
-from fvsearch.noting import note_measured
+from fvsearch.search.noting import note_measured
 
 if importlib.util.find_spec("optuna_dashboard") is None:
     pytest.skip("the extra dashboard is not installed", allow_module_level=True)

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from transfers import STUDY, ScriptedPool
 
-from fvsearch import workers
 from fvsearch.report.transferred import summarise_transfer
 from fvsearch.report.transferred_view import write_transfer_report
-from fvsearch.transferring import run_transfer
-from fvsearch.workers import RunSettings
+from fvsearch.search import workers
+from fvsearch.search.transferring import run_transfer
+from fvsearch.search.workers import RunSettings
 
 
 @pytest.fixture

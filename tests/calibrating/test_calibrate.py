@@ -13,7 +13,8 @@ import pytest
 from calibrated import MACHINE, STUDY, measured
 
 from fvsearch import calibrating
-from fvsearch.arch import Arch
+from fvsearch.archs.arch import Arch
+from fvsearch.archs.layout import format_layout
 from fvsearch.calibrating import CalibrationSettings, calibrate
 from fvsearch.calibrating import measure as measuring
 from fvsearch.calibrating.machine import this_machine
@@ -21,7 +22,6 @@ from fvsearch.calibrating.sample import designed_sample
 from fvsearch.calibrating.store import load_calibration
 from fvsearch.errors import ConfigError, LockedError, RunError
 from fvsearch.files import locked_folder
-from fvsearch.layout import format_layout
 from fvsearch.meters.measured import Activity, Interval, Measured, MeasuredArch, MeasureRequest, StepMemory
 from fvsearch.pools import WorkerDied, make_pool
 from fvsearch.study import Proposer, Study

@@ -7,7 +7,7 @@ from ledgers import TRIALS, empty, record
 
 from fvsearch.calibrating.choose import check_wanted, settle_predictions
 from fvsearch.calibrating.store import calibration_path, save_calibration
-from fvsearch.calibration import Predictions
+from fvsearch.costs.calibration import Predictions
 from fvsearch.errors import ConfigError
 from fvsearch.ledger import Ledger
 from fvsearch.meters.measured import Anchor

@@ -6,7 +6,7 @@ from calibrated import CONDITIONS, MACHINE, STUDY, measured
 
 from fvsearch.calibrating.draft import Draft, Header, append_durably
 from fvsearch.calibrating.sample import designed_sample
-from fvsearch.calibration import Skipped
+from fvsearch.costs.calibration import Skipped
 
 SAMPLE = measured(designed_sample(STUDY, 6))
 HEADER = Header(conditions=CONDITIONS, machine=MACHINE, seconds=1.0)

@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 from calibrated import CONDITIONS, MACHINE, MEMORY, STEP_TIME, STUDY, calibration, measured
 
-from fvsearch.budgets import Budget
+from fvsearch.archs.layout import parse_layout
 from fvsearch.calibrating.fit import error, fit_calibration, leave_groups_out, regress
 from fvsearch.calibrating.sample import designed_sample
 from fvsearch.calibrating.store import load_calibration, save_calibration
-from fvsearch.calibration import Skipped
-from fvsearch.conditions import Conditions, Items
+from fvsearch.costs.calibration import Skipped
+from fvsearch.costs.conditions import Conditions, Items
 from fvsearch.errors import RunError
-from fvsearch.layout import parse_layout
 from fvsearch.library import load_study
 from fvsearch.study import Proposer
+from fvsearch.study.budgets import Budget
 
 SAMPLE = designed_sample(STUDY, 25)
 

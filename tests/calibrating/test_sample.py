@@ -4,9 +4,9 @@ from collections import Counter
 
 from calibrated import CONDITIONS, STUDY
 
+from fvsearch.archs.layout import parse_layout
 from fvsearch.calibrating.sample import designed_sample
-from fvsearch.conditions import Conditions, pattern
-from fvsearch.layout import parse_layout
+from fvsearch.costs.conditions import Conditions, pattern
 from fvsearch.library import load_study
 from fvsearch.study import Proposer
 

@@ -6,8 +6,8 @@ from calibrated import MACHINE, STUDY, anchor, calibration
 
 from fvsearch.calibrating import store
 from fvsearch.calibrating.store import calibration_path, find_calibration, load_calibration, require_fitting, save_calibration
-from fvsearch.calibration import Calibration
-from fvsearch.conditions import Conditions
+from fvsearch.costs.calibration import Calibration
+from fvsearch.costs.conditions import Conditions
 from fvsearch.errors import ConfigError
 from fvsearch.library import load_study
 from fvsearch.meters.measured import Anchor

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from calibrated import calibration
 
-from fvsearch.conditions import Conditions
+from fvsearch.costs.conditions import Conditions
 from fvsearch.library import load_study
 from fvsearch.records import to_toml
 from fvsearch.testing import tiny_study

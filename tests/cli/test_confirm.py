@@ -4,12 +4,12 @@ import os
 from pathlib import Path
 
 import pytest
+from commands import fvsearch, start, wait_until, working_in
 from ledgers import STUDY, TRIALS, fill
-from test_run import fvsearch, start, wait_until, working_in
 
-from fvsearch.confirming import confirmations
 from fvsearch.ledger import Ledger
-from fvsearch.recipe import Recipe
+from fvsearch.search.confirming import confirmations
+from fvsearch.study.recipe import Recipe
 
 
 def searched(folder: Path) -> Ledger:

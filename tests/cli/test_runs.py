@@ -10,8 +10,8 @@ import msgspec
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from commands import fvsearch, start, wait_until
 from test_finetuning import CARD, folder_of
-from test_run import fvsearch, start, wait_until
 from trainings import EXAMPLES, RECIPE, RUN
 
 from fvsearch.cli import cli

@@ -9,13 +9,13 @@ import warnings
 import pytest
 
 import fvsearch.engines
-from fvsearch.budgets import Budget
 from fvsearch.engines import Completed, Failed, Infeasible, Stopped, check_engine, make_engine
 from fvsearch.engines._genetic import divisions
 from fvsearch.engines._optuna import SAMPLERS, OptunaEngine
 from fvsearch.errors import ConfigError, MissingBackendError
 from fvsearch.pareto import hypervolume
 from fvsearch.study import Proposer
+from fvsearch.study.budgets import Budget
 from fvsearch.testing import EngineTestCase, tiny_arch, tiny_study
 
 DOMAINS = {f"stages.{stage}.{name}": (1, 2, 4, 8, 16) for stage in range(3) for name in ("depth", "width")}

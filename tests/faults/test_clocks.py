@@ -17,7 +17,7 @@ PACKAGE = Path(fvsearch.__file__).parent
 TELLS_THE_TIME = {
     ("ledger/records.py", "now"),
     ("training/environment_file.py", "now"),
-    ("watching.py", "now"),
+    ("search/watching.py", "now"),
 }
 """Who asks the clock on the wall, for a reader to know when something was."""
 

@@ -8,7 +8,7 @@ import pool_tasks as tasks
 import pytest
 from trainings import ARCH, DATA, RECIPE, segment_in
 
-from fvsearch.arch import Arch, Stage
+from fvsearch.archs.arch import Arch, Stage
 from fvsearch.pools import closing, make_pool
 from fvsearch.training.segment import Segment, run_segment
 

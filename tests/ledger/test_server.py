@@ -19,7 +19,7 @@ from fvsearch.ledger import Address, Ledger
 from fvsearch.ledger.crew import Lease, Member, SharedCrew
 from fvsearch.library import load_study
 from fvsearch.processes import ProcessName
-from fvsearch.search import run_study
+from fvsearch.search.loop import run_study
 
 SECRETS = (PASSWORD, "pass%40word%2F1%25%7Bx%7D", "pass%40word/1%25%7Bx%7D", "pass%40word%2F1%25{x}", "hunter2")
 

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from metered import RECIPE, SHAPE, arch, compiled
 
-from fvsearch.arch import Arch
+from fvsearch.archs.arch import Arch
 from fvsearch.meters.memory import prepare, step_memory, synthetic_batch
-from fvsearch.recipe import Recipe
+from fvsearch.study.recipe import Recipe
 
 DROPS = Recipe(epochs=2, batch_size=16, dropout=0.1, stochastic_depth=0.1)
 MIXED = Recipe(epochs=2, batch_size=16, dropout=0.1, stochastic_depth=0.1, dtype="mixed_bfloat16")

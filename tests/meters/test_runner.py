@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from metered import SHAPE, arch, compiled
 
-from fvsearch.budgets import Phase
 from fvsearch.meters.backend import Batch, meter
 from fvsearch.meters.memory import prepare, synthetic_batch
 from fvsearch.meters.rounds import Runner
-from fvsearch.recipe import Recipe
+from fvsearch.study.budgets import Phase
+from fvsearch.study.recipe import Recipe
 
 RECIPE = Recipe(epochs=2, batch_size=8, dropout=0.1, stochastic_depth=0.1)
 STEPS = 3

@@ -3,7 +3,7 @@ import pytest
 from metered import RECIPE, SHAPE, arch, compiled
 
 from fvsearch.meters.memory import prepare, step_memory, synthetic_batch
-from fvsearch.recipe import Recipe
+from fvsearch.study.recipe import Recipe
 
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "torch", reason="of the torch meter")
 

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from fvsearch.arch import Arch, Stage
+from fvsearch.archs.arch import Arch, Stage
 from fvsearch.models import build_model
 
 

@@ -20,12 +20,12 @@ from metered import SHAPE as METERED_SHAPE
 from metered import arch as metered_arch
 from metered import compiled
 
-from fvsearch.arch import Arch, Stage
-from fvsearch.costs import predict
+from fvsearch.archs.arch import Arch, Stage
+from fvsearch.costs.formula import predict
 from fvsearch.library import load_space
 from fvsearch.meters.memory import step_memory
 from fvsearch.models import build_model
-from fvsearch.recipe import Recipe
+from fvsearch.study.recipe import Recipe
 
 ARCH = Arch(
     patch_size=4,

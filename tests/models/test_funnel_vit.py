@@ -5,7 +5,7 @@ import pytest
 import twins
 from keras import ops
 
-from fvsearch.arch import Arch, Stage, named_arch
+from fvsearch.archs.arch import Arch, Stage, named_arch
 from fvsearch.errors import ConfigError
 from fvsearch.models import build_model
 

@@ -4,7 +4,7 @@ import pytest
 from keras import ops
 
 from fvsearch import build_model
-from fvsearch.arch import Arch, Stage
+from fvsearch.archs.arch import Arch, Stage
 from fvsearch.models.initial import Filled
 from fvsearch.training.adamw import adamw
 

@@ -20,9 +20,9 @@ from fvsearch.ledger import Ledger
 from fvsearch.pools import TimedOut, WorkerDied, closing, count_places, make_pool
 from fvsearch.pools._cluster import Node, check_node, settle, whole
 from fvsearch.pools._host import Seen, gpu_variables
-from fvsearch.recipe import Recipe
 from fvsearch.records import to_toml
 from fvsearch.study import Data, Proposer
+from fvsearch.study.recipe import Recipe
 from fvsearch.testing import tiny_arch, tiny_study
 from fvsearch.training.segment import Ended, run_segment
 

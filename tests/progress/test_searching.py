@@ -14,7 +14,7 @@ from rich.console import Console
 from fvsearch.ledger import TrialRecord
 from fvsearch.progress import searching, watch
 from fvsearch.progress.searching import Shown, trial_line
-from fvsearch.watching import Progress
+from fvsearch.search.watching import Progress
 
 
 def numbered(index: int) -> TrialRecord:

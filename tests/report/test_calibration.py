@@ -8,7 +8,7 @@ from rich.console import Console
 
 from fvsearch.calibrating import Calibrated
 from fvsearch.calibrating.store import calibration_path, save_calibration
-from fvsearch.calibration import Calibration, Predictions, Skipped
+from fvsearch.costs.calibration import Calibration, Predictions, Skipped
 from fvsearch.report.calibration import calibration_document, calibration_table
 from fvsearch.report.dry_run import dry_run_table
 from fvsearch.report.page import write_report

@@ -9,13 +9,13 @@ import pytest
 from confirmations import enter
 from ledgers import MIB, QUIET, SPACE, STUDY, TRIALS, Trial, arch, empty, fill
 
-from fvsearch.budgets import Budget
 from fvsearch.errors import ConfigError
+from fvsearch.fronts.volume import reference
 from fvsearch.ledger import Ledger
 from fvsearch.report import compare_view
 from fvsearch.report.compare import Comparison, compare
 from fvsearch.study import Objective, Study
-from fvsearch.volume import reference
+from fvsearch.study.budgets import Budget
 
 TWICE = arch("B8(17, h48, m96, a3)")
 

@@ -10,10 +10,10 @@ from confirmations import enter
 from ledgers import STUDY, TRIALS, empty, fill
 from rich.console import Console
 
-from fvsearch.budgets import Budget
 from fvsearch.errors import ConfigError
 from fvsearch.report import compare_view
 from fvsearch.report.compare import Comparison, compare
+from fvsearch.study.budgets import Budget
 
 
 @pytest.fixture(scope="module")

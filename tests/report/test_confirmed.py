@@ -8,9 +8,9 @@ from confirmations import FRESH, fresh, trainings
 from ledgers import STUDY, arch, empty, fill
 from scipy import stats
 
-from fvsearch.confirming import Confirmation
+from fvsearch.fronts.standing import Standing, ledger_standings
 from fvsearch.report.confirmed import Confirmed, confirmed
-from fvsearch.standing import Standing, ledger_standings
+from fvsearch.search.confirming import Confirmation
 from fvsearch.study import Objective, Study
 
 

@@ -5,13 +5,13 @@ import pytest
 from ledgers import STUDY, TRIALS, arch, fill
 from rich.console import Console
 
-from fvsearch.budgets import Budget
+from fvsearch.archs.rules import Rules
 from fvsearch.errors import ConfigError
 from fvsearch.ledger import Ledger
 from fvsearch.library import load_study
 from fvsearch.report.dry_run import dry_run_table
-from fvsearch.rules import Rules
 from fvsearch.study import Proposer, Study
+from fvsearch.study.budgets import Budget
 
 
 def shown(study: Study) -> str:

@@ -54,5 +54,19 @@ def test_of_many_classes_the_worst_are_printed_and_all_are_written(tmp_path: Pat
         assert image.format == "PNG" and image.width > 1000
 
 
+def test_classes_are_called_what_their_folders_are(tmp_path: Path) -> None:
+    for name in ("cat", "[red]dog", "eel"):
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (8, 8)).save(tmp_path / name / "a.png")
+    labels = np.array([0, 1, 2], np.int32)
+    data = Data(source=f"folder:{tmp_path}", image_size=8, channels=3, num_classes=3)
+    # In sorted order: the bracket comes first.
+    found = score(np.eye(3, dtype=np.float32)[[0, 2, 2]], labels, data, "validation", "a test")
+    assert [one.name for one in found.classes] == ["[red]dog", "cat", "eel"]
+    text = shown(found)
+    assert text.count("[red]dog") == 3
+    assert "confused most, class for class: cat for eel (1)" in text
+
+
 def test_without_mistakes_none_is_named() -> None:
     assert "confused" not in shown(evaluation(3, {}))

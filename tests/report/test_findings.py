@@ -3,8 +3,8 @@
 import msgspec
 import pytest
 
-from fvsearch.arch import Arch
-from fvsearch.layout import format_layout, parse_layout
+from fvsearch.archs.arch import Arch
+from fvsearch.archs.layout import format_layout, parse_layout
 from fvsearch.library import load_study
 from fvsearch.report import kin
 from fvsearch.report.evidence import Evidence

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from ledgers import SPACE, STUDY, TRIALS, empty, fill, record
 
-from fvsearch.arch import Arch
+from fvsearch.archs.arch import Arch
 from fvsearch.ledger import TrialRecord
 from fvsearch.report.importance import FEWEST, Importance, figure, importance
 from fvsearch.report.page import FRONT_FILE, write_report

@@ -13,8 +13,8 @@ from fvsearch.ledger import Ledger
 from fvsearch.ledger.crew import Coordinator, Lease, Member
 from fvsearch.processes import ProcessName
 from fvsearch.report.live import now_of, told_by
+from fvsearch.search.watching import CONFIRMING, DONE, LIVE_FILE, Live, Progress, keep_activity, kept, read_live
 from fvsearch.study import Confirm
-from fvsearch.watching import CONFIRMING, DONE, LIVE_FILE, Live, Progress, keep_activity, kept, read_live
 
 RUNNING = (TRIALS[0], TRIALS[1], TRIALS[11])
 SHORT = STUDY.with_settings(trials=3)
@@ -29,7 +29,8 @@ def tell(ledger: Ledger, **changed: Any) -> None:
 def kill(ledger: Ledger) -> None:
     """As if the search's process were no more."""
     live = read_live(ledger.folder)
-    (ledger.folder / LIVE_FILE).write_bytes(msgspec.json.encode(msgspec.structs.replace(live, born=1.0)))
+    dead = msgspec.structs.replace(live.process, born=1.0)
+    (ledger.folder / LIVE_FILE).write_bytes(msgspec.json.encode(msgspec.structs.replace(live, process=dead)))
 
 
 def test_a_living_search_shows_what_it_told_and_how_far_its_trials_are(tmp_path: Path) -> None:
@@ -146,7 +147,7 @@ def coordinator(host: str, activity: str, left: bool = False, ago: float = 0.0, 
     at = (datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=ago)).isoformat(timespec="seconds")
     process = ProcessName(host=host, number=1, born=1.0, place=f"{host}'s")
     live = Live(
-        **({"at": at, "host": host, "process": 1, "born": 1.0, "activity": activity, "total": 9, "refused": 3} | told),
+        **({"at": at, "process": process, "activity": activity, "total": 9, "refused": 3} | told),
         hypervolume=told.pop("hypervolume", None),
         seconds_left=60.0,
         feasible="",

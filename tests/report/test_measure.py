@@ -4,9 +4,9 @@ import json
 import pytest
 from rich.console import Console
 
-from fvsearch.costs import predict
+from fvsearch.archs.layout import parse_layout
+from fvsearch.costs.formula import predict
 from fvsearch.errors import ConfigError
-from fvsearch.layout import parse_layout
 from fvsearch.meters.measured import Interval, Measured, MeasureRequest, StepMemory
 from fvsearch.report.measure import measure_document, measure_requests, measure_table
 

@@ -8,10 +8,10 @@ import msgspec
 import pytest
 from ledgers import MIB, QUIET, STUDY, TRIALS, Trial, empty, fill
 
-from fvsearch.budgets import Budget
 from fvsearch.ledger import Ledger
 from fvsearch.report.numbers import Summary, mean_curve, summarise
 from fvsearch.study import Objective
+from fvsearch.study.budgets import Budget
 
 
 def test_every_trial_has_its_place(summary: Summary) -> None:

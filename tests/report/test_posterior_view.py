@@ -13,12 +13,12 @@ from ledgers import STUDY, empty, fill
 from rich.console import Console
 
 from fvsearch.export import export_run, write_run
+from fvsearch.fronts.posterior import Belief, Posterior
+from fvsearch.fronts.standing import ledger_standings
 from fvsearch.ledger import Ledger
-from fvsearch.posterior import Belief, Posterior
 from fvsearch.report import plots, tables, words
 from fvsearch.report.numbers import Summary, picked, summarise
 from fvsearch.report.page import render
-from fvsearch.standing import ledger_standings
 from fvsearch.study import Proposer
 
 

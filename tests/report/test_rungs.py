@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from fvsearch.ledger import Repeat, TrialRecord
-from fvsearch.recipe import Recipe
 from fvsearch.report.rungs import rung_rows
 from fvsearch.study import EarlyStopping
+from fvsearch.study.recipe import Recipe
 from fvsearch.testing import tiny_arch, tiny_study
 
 STUDY = tiny_study(recipe=Recipe(epochs=4))

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from fvsearch.ledger import Ledger
 from fvsearch.report import tables
-from fvsearch.watching import Progress, kept
+from fvsearch.search.watching import Progress, kept
 
 
 def text(renderable: Any, width: int = 200) -> str:

@@ -10,11 +10,11 @@ from rich.console import Console
 from scipy import stats
 from transfers import MEANS, STUDY, ScriptedPool, spread
 
-from fvsearch import workers
 from fvsearch.report import transferred_view
 from fvsearch.report.transferred import Transferred, summarise_transfer
-from fvsearch.transferring import run_transfer
-from fvsearch.workers import RunSettings
+from fvsearch.search import workers
+from fvsearch.search.transferring import run_transfer
+from fvsearch.search.workers import RunSettings
 
 
 @pytest.fixture(scope="module")

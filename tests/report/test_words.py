@@ -6,10 +6,10 @@ import msgspec
 import pytest
 from ledgers import EVERY_STATE, STUDY, TRIALS, Trial, empty, fill, record
 
-from fvsearch.augmentation import Augmentation
-from fvsearch.recipe import Recipe
 from fvsearch.report import words
 from fvsearch.report.numbers import Quantity, Summary, summarise
+from fvsearch.study.augmentation import Augmentation
+from fvsearch.study.recipe import Recipe
 
 
 def test_the_headline_says_how_many_are_on_the_front_and_how_good_the_best_is(summary: Summary) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fvsearch.augmentation import Augmentation
+from fvsearch.study.augmentation import Augmentation
 from fvsearch.training.augmenting import Augmenter
 
 Floats = NDArray[np.float32]

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from fvsearch.augmentation import Augmentation
 from fvsearch.data import ArrayPair
 from fvsearch.data.array_images import ArrayImages
-from fvsearch.recipe import Recipe
+from fvsearch.study.augmentation import Augmentation
+from fvsearch.study.recipe import Recipe
 from fvsearch.training.batches import Batch, EvaluationBatches, TrainingBatches, epoch_order, evaluation_batch_size
 
 EVERYTHING = Augmentation(crop=(0.2, 1.0), grayscale=0.2, color_jitter=0.4, flip=True, mixup=0.2, cutmix=1.0)

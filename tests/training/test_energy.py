@@ -4,10 +4,10 @@ import pytest
 from fake_nvml import FakeNvml
 from trainings import ARCH, EXAMPLES, RECIPE, segment_in
 
-from fvsearch.measuring import measure_anchor
 from fvsearch.meters.measured import MeasureRequest
 from fvsearch.training import energy
 from fvsearch.training.energy import EnergyMeter, add_joules, counters, cpu_domains
+from fvsearch.training.measuring import measure_anchor
 from fvsearch.training.segment import run_segment
 
 
@@ -142,7 +142,7 @@ def test_a_training_and_a_measurement_tell_what_they_took(monkeypatch, tmp_path)
 
     monkeypatch.chdir(EXAMPLES)
     monkeypatch.setattr("fvsearch.training.work.device_energy", meter)
-    monkeypatch.setattr("fvsearch.measuring.device_energy", meter)
+    monkeypatch.setattr("fvsearch.training.measuring.device_energy", meter)
     segment = segment_in(tmp_path / "training", to_epoch=1)
     result = run_segment(segment)
     assert result.joules == {"cpu": 1.0}

@@ -11,13 +11,13 @@ import pytest
 from numpy.typing import NDArray
 from trainings import RECIPE, segment_in
 
-from fvsearch.augmentation import Augmentation
 from fvsearch.data import ArrayPair, SearchSplits, load_search_splits
 from fvsearch.data.array_images import ArrayImages
 from fvsearch.data.images import Cropper
 from fvsearch.errors import RunError
 from fvsearch.meters.measured import StepMemory
 from fvsearch.study import Data
+from fvsearch.study.augmentation import Augmentation
 from fvsearch.training import stream, work
 from fvsearch.training.checkpoint import read_checkpoint
 from fvsearch.training.feeding import WholeArrays, feeding

@@ -12,10 +12,10 @@ import pytest
 from stepwise import Recorder, rates
 from trainings import segment_in
 
-from fvsearch.augmentation import Augmentation
 from fvsearch.data import load_search_splits
 from fvsearch.library import load_recipe, shipped
-from fvsearch.recipe import Recipe
+from fvsearch.study.augmentation import Augmentation
+from fvsearch.study.recipe import Recipe
 from fvsearch.training.fit import compile_model, steps_per_epoch
 from fvsearch.training.work import bare_model
 

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from trainings import ARCH, RECIPE, segment_in
 
-from fvsearch.arch import Stage
+from fvsearch.archs.arch import Stage
 from fvsearch.errors import ConfigError
 from fvsearch.training.ownership import claim_folder, identify
 

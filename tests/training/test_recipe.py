@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from trainings import segment_in
 
-from fvsearch.recipe import Optimizer, Recipe
+from fvsearch.study.recipe import Optimizer, Recipe
 from fvsearch.training.recipe import make_optimizer, make_schedule
 from fvsearch.training.work import bare_model
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from trainings import ARCH, EXAMPLES, RECIPE, RUN, weights
 
-from fvsearch.arch import Arch, Stage
+from fvsearch.archs.arch import Arch, Stage
 from fvsearch.errors import ConfigError
 from fvsearch.models import build_model
 from fvsearch.training import start

@@ -11,7 +11,7 @@ from stepwise import Arrays, Recorder, rates, values
 from trainings import RECIPE, segment_in
 
 from fvsearch.data import load_search_splits
-from fvsearch.recipe import Optimizer, Recipe
+from fvsearch.study.recipe import Optimizer, Recipe
 from fvsearch.training.batches import epoch_order
 from fvsearch.training.fit import Stopwatch, compile_model, steps_per_epoch, train_epochs
 from fvsearch.training.recipe import make_optimizer

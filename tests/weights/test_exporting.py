@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import vits
 
-from fvsearch.arch import Arch, Stage
+from fvsearch.archs.arch import Arch, Stage
 from fvsearch.errors import ConfigError, MissingBackendError, RunError
 from fvsearch.models import build_model
 from fvsearch.weights import exporting

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import vits
 
-from fvsearch.arch import Arch, Stage
+from fvsearch.archs.arch import Arch, Stage
 from fvsearch.errors import ConfigError
 from fvsearch.models import build_model
 from fvsearch.weights.card import ModelCard, read_model, write_model

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fvsearch.arch import Arch, Stage
+from fvsearch.archs.arch import Arch, Stage
 from fvsearch.errors import ConfigError
 from fvsearch.models import build_model
 from fvsearch.weights.foreign import Foreign, Told, read_told, settle_arch, settle_grid, told_text

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from fvsearch.arch import Arch, Stage
+from fvsearch.archs.arch import Arch, Stage
 from fvsearch.errors import ConfigError
 from fvsearch.models import build_model
 from fvsearch.records import from_builtins, to_builtins

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple, TypeAlias, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from fvsearch.arch import Arch, Stage
-from fvsearch.feasibility import Predictor
-from fvsearch.members import Members, State
-from fvsearch.space import Space, members_of
+from fvsearch.archs.arch import Arch, Stage
+from fvsearch.archs.members import Members, State
+from fvsearch.archs.space import Space, members_of
+from fvsearch.costs.feasibility import Predictor
 
 Codes: TypeAlias = NDArray[np.int32]
 Numbers: TypeAlias = NDArray[np.float64]

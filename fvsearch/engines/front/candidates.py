@@ -6,12 +6,12 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from fvsearch.arch import Arch
+from fvsearch.archs.arch import Arch
+from fvsearch.archs.space import Space
+from fvsearch.costs.feasibility import Predictor
 from fvsearch.engines.base import Costs
 from fvsearch.engines.front import DRAWN
 from fvsearch.engines.front.archs import Archs, all_archs, costs_of, drawn_archs
-from fvsearch.feasibility import Predictor
-from fvsearch.space import Space
 
 Numbers: TypeAlias = NDArray[np.float64]
 

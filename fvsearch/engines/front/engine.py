@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
-from fvsearch.arch import Arch
+from fvsearch.archs.arch import Arch
+from fvsearch.archs.space import Param, Params, Space
+from fvsearch.costs.feasibility import Predictor
 from fvsearch.engines.base import Completed, Costs, Done, Outcome, Stopped, Suggestion, Wait
 from fvsearch.engines.front import check_front
 from fvsearch.engines.front.axes import Axes
@@ -21,8 +23,6 @@ from fvsearch.engines.front.evidence import Encoder
 from fvsearch.engines.front.judge import Judge, Told
 from fvsearch.engines.front.surrogate import Inputs
 from fvsearch.errors import ConfigError
-from fvsearch.feasibility import Predictor
-from fvsearch.space import Param, Params, Space
 from fvsearch.study import LEARNED, Study
 
 RENEWED = 8

@@ -6,11 +6,11 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from fvsearch.arch import Arch
+from fvsearch.archs.arch import Arch
+from fvsearch.costs.feasibility import Predictor
 from fvsearch.engines.front.archs import Archs, costs_of, drawn_archs
 from fvsearch.engines.front.features import Scale, features
 from fvsearch.engines.front.surrogate import Evidence
-from fvsearch.feasibility import Predictor
 from fvsearch.study import Study
 
 Numbers: TypeAlias = NDArray[np.float64]

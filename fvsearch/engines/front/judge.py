@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fvsearch.arch import Arch
+from fvsearch.archs.arch import Arch
 from fvsearch.engines.base import Completed, Costs, Failed, Infeasible, Outcome, Stopped
 from fvsearch.engines.front.acquisition import Front
 from fvsearch.engines.front.axes import Axes

@@ -10,10 +10,10 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import FrozenTrial, TrialState
 
+from fvsearch.archs.space import Param, Params
 from fvsearch.engines.base import Completed, Costs, Failed, Infeasible, Outcome, Stopped, Suggestion
 from fvsearch.engines.front.engine import FrontEngine
 from fvsearch.errors import ConfigError
-from fvsearch.space import Param, Params
 from fvsearch.study import Study
 
 _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)

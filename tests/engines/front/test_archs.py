@@ -6,13 +6,13 @@ import msgspec
 import numpy as np
 import pytest
 
-from fvsearch.budgets import Budget
+from fvsearch.archs.rules import Rules
+from fvsearch.archs.space import Range, Space, StageSpace
+from fvsearch.costs.feasibility import Predictor
 from fvsearch.engines.front.archs import Archs, all_archs, costs_of, drawn_archs
 from fvsearch.engines.front.features import Scale, features
-from fvsearch.feasibility import Predictor
 from fvsearch.library import load_study
-from fvsearch.rules import Rules
-from fvsearch.space import Range, Space, StageSpace
+from fvsearch.study.budgets import Budget
 from fvsearch.testing import tiny_arch, tiny_space, tiny_study
 
 RULED = Space(
@@ -80,7 +80,7 @@ def test_costs_are_the_formulas(space, backend, phase):
 
 
 def test_costs_are_a_calibrations_where_it_prices_every_item():
-    from fvsearch.conditions import ITEMS
+    from fvsearch.costs.conditions import ITEMS
 
     prices = {name: 1.0 + index for index, name in enumerate(ITEMS)}
     predictor = Predictor(tiny_study(), backend="jax", memory=prices, step_time=prices)

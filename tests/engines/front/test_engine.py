@@ -7,15 +7,15 @@ import statistics
 
 import pytest
 
-from fvsearch.budgets import Budget
+from fvsearch.archs.space import Space, StageSpace
+from fvsearch.costs.feasibility import Predictor
 from fvsearch.engines import Completed, Done, Failed, Infeasible, Stopped, Suggestion, check_engine, engine_note, make_engine
 from fvsearch.engines.front.archs import all_archs, costs_of
 from fvsearch.errors import ConfigError
-from fvsearch.feasibility import Predictor
 from fvsearch.library import load_study
 from fvsearch.pareto import hypervolume
-from fvsearch.space import Space, StageSpace
 from fvsearch.study import Objective, Proposer
+from fvsearch.study.budgets import Budget
 from fvsearch.testing import EngineTestCase, tiny_arch, tiny_study
 
 TOP1, MEMORY = Objective(name="top1", direction="maximize"), Objective(name="memory", direction="minimize")

@@ -6,11 +6,11 @@ from optuna.testing.pytest_samplers import BasicSamplerTestCase, MultiObjectiveS
 from optuna.trial import TrialState
 
 from fvsearch import FrontSampler
-from fvsearch.budgets import Budget
+from fvsearch.costs.feasibility import Predictor
 from fvsearch.engines.front.engine import FrontEngine
 from fvsearch.errors import ConfigError
-from fvsearch.feasibility import Predictor
 from fvsearch.study import Objective, Proposer
+from fvsearch.study.budgets import Budget
 from fvsearch.testing import tiny_arch, tiny_study
 
 LOSS, TOP1, MEMORY = (

@@ -1,0 +1,302 @@
+"""What a budget leaves of a space, by formula: predicted costs, the feasible share, and whether anything is feasible at all."""
+
+import itertools
+import math
+import random
+from collections.abc import Iterable, Iterator, Mapping
+
+import msgspec
+
+from fvsearch.archs.arch import Arch
+from fvsearch.archs.layout import format_layout
+from fvsearch.archs.space import Param, Space
+from fvsearch.costs.calibration import Calibration
+from fvsearch.costs.conditions import FORMULA_MEMORY, FORMULA_STEP_TIME, Conditions, Items, Prices
+from fvsearch.errors import EmptySpaceError
+from fvsearch.records import Record
+from fvsearch.study import Study
+from fvsearch.study.budgets import is_met, violations
+from fvsearch.units import show_share
+
+ENUMERABLE = 20_000
+"""Spaces up to this size are looked through whole where a member is wanted; of larger ones, the extremes and a sample."""
+
+_SAMPLE = 4_000
+
+
+class Predictor:
+    """Predicts an arch's costs for a study: sums of its items, each at its price.
+
+    Attributes:
+        baseline: The baseline's predicted costs; relative budgets are multiples of them.
+        margins: By budget, how far a prediction may break it and the arch be tried nevertheless, for so far may predictions err.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        *,
+        backend: str = "",
+        memory: Prices = FORMULA_MEMORY,
+        step_time: Prices = FORMULA_STEP_TIME,
+        throughput: float = 1.0,
+        margins: Mapping[str, float] | None = None,
+    ) -> None:
+        """By formula, unless other prices are given.
+
+        Args:
+            study: Whose archs and budget.
+            backend: That they run on; empty where it is not known.
+            memory: Bytes by item.
+            step_time: By item, in any unit.
+            throughput: Measured images/s of the baseline; without it, throughput is in multiples of the baseline's.
+            margins: By budget; nothing else is zero.
+        """
+        self._study = study
+        self._conditions = Conditions.of(study, backend)
+        self._memory, self._step_time = memory, step_time
+        self._pace = throughput * Items(self._conditions, study.baseline).total(step_time)
+        self.margins = margins or {}
+        self.baseline = self.costs(study.baseline)
+
+    @classmethod
+    def anchored(
+        cls, study: Study, memory: float, throughput: float, *, backend: str = "", calibration: Calibration | None = None
+    ) -> "Predictor":
+        """With the constants that make the baseline's prediction its measurement.
+
+        Args:
+            study: Whose archs and budget.
+            memory: Measured bytes of the baseline.
+            throughput: Measured images/s of the baseline.
+            backend: That the archs run on; empty where it is not known.
+            calibration: Of this device; without one, the formula.
+        """
+        items = Items(Conditions.of(study, backend), study.baseline)
+        if calibration is None:
+            return cls(study, backend=backend, memory=items.formula_memory(memory), throughput=throughput)
+        fitted = calibration.memory
+        return cls(
+            study,
+            backend=backend,
+            memory=items.scaled(fitted.prices, memory) if fitted.source == "regression" else items.formula_memory(memory),
+            step_time=calibration.step_time.prices,
+            throughput=throughput,
+            margins=calibration.margins,
+        )
+
+    @classmethod
+    def unmeasured(cls, study: Study, memory: Prices = FORMULA_MEMORY) -> "Predictor":
+        """Before anything is measured: images/s are not known, so every arch meets an absolute throughput budget."""
+        limit = study.budget.limits().get("throughput")
+        return cls(study, memory=memory, throughput=1.0 if limit is None or limit.relative else math.inf)
+
+    def costs(self, arch: Arch) -> dict[str, float]:
+        """num_params, macs per image, memory in bytes and throughput of an arch."""
+        items = Items(self._conditions, arch)
+        return {
+            "num_params": items.own.num_params,
+            "macs": items.own.macs,
+            "memory": items.total(self._memory),
+            "throughput": self._pace / items.total(self._step_time),
+        }
+
+    def violations(self, costs: Mapping[str, float]) -> dict[str, float]:
+        """How far predicted costs break the study's budget, the margin taken off; at most 0 may meet it."""
+        found = violations(self._study.budget, costs, self.baseline)
+        return {kind: value - self.margins.get(kind, 0.0) for kind, value in found.items()}
+
+    @property
+    def is_blind(self) -> bool:
+        """Whether images/s are not known yet: then every arch meets a throughput budget."""
+        return math.isinf(self._pace)
+
+    def meets(self, arch: Arch) -> bool:
+        """Whether an arch may meet the study's budget, as predicted."""
+        return is_met(self.violations(self.costs(arch)))
+
+
+class Feasible(Record, frozen=True, kw_only=True):
+    """How much of a space meets the budget, as predicted.
+
+    Attributes:
+        size: Distinct archs of the space.
+        spanned: Distinct archs of the space's domains, rules aside.
+        looked_at: Of the space's archs, how many were predicted.
+        feasible: Of those, how many meet the budget.
+    """
+
+    size: int
+    spanned: int
+    looked_at: int
+    feasible: int
+
+    @property
+    def exact(self) -> bool:
+        """Whether every arch was looked at."""
+        return self.looked_at == self.size
+
+    @property
+    def share(self) -> float:
+        """Of the archs looked at."""
+        return self.feasible / self.looked_at
+
+
+def feasible_share(study: Study, predictor: Predictor) -> Feasible:
+    """How much of the study's archs meet the budget: exact up to twice _SAMPLE archs, else from a sample in which each is as likely."""
+    space = study.space
+    if space is None:
+        archs, size, spanned = list(study.engine.archs), len(study.engine.archs), len(study.engine.archs)
+    else:
+        size, spanned = space.size(), msgspec.structs.replace(space, rules=None).size()
+        rng = random.Random(study.seed)
+        archs = list(space.archs()) if size <= 2 * _SAMPLE else [space.sample_evenly(rng) for _ in range(_SAMPLE)]
+    return Feasible(size=size, spanned=spanned, looked_at=len(archs), feasible=sum(predictor.meets(arch) for arch in archs))
+
+
+def feasible_note(study: Study, predictor: Predictor) -> str:
+    """The size of the space and of what the budget leaves of it, in a sentence; it takes about half a second."""
+    found = feasible_share(study, predictor)
+    archs = f"{found.size:,} archs" if study.space else f"{found.size:,} listed archs"
+    if found.size < found.spanned:
+        archs += f" ({show_share(found.size / found.spanned)} of the {found.spanned:,} that the domains span keep the rules)"
+    limits = study.budget.limits()
+    if not limits:
+        return f"{archs}; no budget"
+    if found.exact:
+        left = f"{found.feasible:,} within budget as predicted"
+    elif not found.feasible:
+        left = f"none of a sample of {found.looked_at:,} within budget as predicted"
+    else:
+        left = f"{show_share(found.share)} within budget as predicted, from a sample of {found.looked_at:,}"
+    return f"{archs}; {left}" + ("; images/s are not known before the baseline is measured" if predictor.is_blind else "")
+
+
+def require_feasible(study: Study, predictor: Predictor) -> None:
+    """The law that something in the study's space meets its budget.
+
+    Raises:
+        EmptySpaceError: Nothing does; the message names the binding budget and the smallest that would do.
+    """
+    limits = study.budget.limits()
+    if not limits:
+        return
+    arch = _nearest(study, predictor)
+    costs = predictor.costs(arch)
+    broken = predictor.violations(costs)
+    if is_met(broken):
+        return
+    # What the nearest arch breaks most binds.
+    kind = max(broken, key=lambda name: broken[name])
+    limit = limits[kind]
+    needed = costs[kind] / predictor.baseline[kind] if limit.relative else costs[kind]
+    raise EmptySpaceError(
+        f"nothing in {_name(study)} meets `budget.{kind}` = {getattr(study.budget, kind)!r} as predicted; "
+        f"the smallest that would do is {_as_budget(kind, needed, limit.relative)!r}, for {format_layout(arch, study.data.image_shape[:2])}"
+    )
+
+
+def unseen_feasible(study: Study, predictor: Predictor, seen: set[str], rng: random.Random) -> Arch | None:
+    """A feasible arch whose hash is not among those seen; none where there is none (in a space too large to list: where none was drawn)."""
+    if study.space is None:
+        candidates: Iterable[Arch] = study.engine.archs
+    elif study.space.size() <= ENUMERABLE:
+        archs = list(study.space.archs())
+        rng.shuffle(archs)
+        candidates = archs
+    else:
+        candidates = itertools.chain((study.space.sample(rng) for _ in range(_SAMPLE)), _likely(study))
+    return next((arch for arch in candidates if arch.arch_hash not in seen and predictor.meets(arch)), None)
+
+
+def spread_over_memory(study: Study, predictor: Predictor, count: int) -> list[Arch]:
+    """Up to `count` feasible archs whose predicted memory is spread evenly on a log scale, from the smallest found to the largest.
+
+    A search that starts from them has seen both ends of the front before its engine draws; drawn at random, archs crowd in the middle.
+    """
+    feasible = [arch for arch in dict.fromkeys(_likely(study)) if predictor.meets(arch)] or [_nearest(study, predictor)]
+    memory = {arch: predictor.costs(arch)["memory"] for arch in feasible}
+    low, high = math.log(min(memory.values())), math.log(max(memory.values()))
+    found: list[Arch] = []
+    for index in range(min(count, len(memory))):
+        target = low + (high - low) * index / max(1, count - 1)
+        arch = min(memory, key=lambda arch: abs(math.log(memory[arch]) - target))
+        found.append(arch)
+        del memory[arch]
+    return found
+
+
+def _nearest(study: Study, predictor: Predictor) -> Arch:
+    """The first arch found that meets the budget, or else the one that breaks it least.
+
+    Of a space too large to list, the nearest of the likely ones is the beginning: from there on downhill, a param at a time. Rules may
+    keep the extremes of its domains out, so that the cheapest member is none of them.
+    """
+
+    def broken(arch: Arch) -> float:
+        return max(predictor.violations(predictor.costs(arch)).values(), default=0.0)
+
+    best, least = study.baseline, math.inf
+    for arch in _likely(study):
+        if (violation := broken(arch)) < least:
+            best, least = arch, violation
+        if least <= 0:
+            return best
+    space = study.space
+    improved = space is not None and space.size() > ENUMERABLE
+    while improved and space is not None and least > 0:
+        params = space.params(best)
+        neighbours = [space.arch(params | {path: choice}) for path, choices in space.domains().items() for choice in choices]
+        step = min(neighbours, key=broken)
+        improved = broken(step) < least
+        if improved:
+            best, least = step, broken(step)
+    return best
+
+
+def _likely(study: Study) -> Iterator[Arch]:
+    """Archs among which the cheapest is: all of a small space, else the extremes of every domain and a sample."""
+    if study.space is None:
+        yield from study.engine.archs
+    elif study.space.size() <= ENUMERABLE:
+        yield from study.space.archs()
+    else:
+        yield from _extremes(study.space)
+        rng = random.Random(study.seed)
+        yield from (study.space.sample(rng) for _ in range(_SAMPLE))
+
+
+def _extremes(space: Space) -> Iterator[Arch]:
+    """Archs whose every param is at its domain's least or greatest value, cheapest first; depth also at its least above 0.
+
+    What breaks a rule of the space is repaired.
+    """
+    domains = space.domains()
+    ends: dict[str, list[Param]] = {}
+    for path, choices in domains.items():
+        if isinstance(choices[0], str):
+            ends[path] = [choices[0]]
+            continue
+        numbers = sorted(choice for choice in choices if not isinstance(choice, str))
+        positive = [number for number in numbers if number > 0] or numbers
+        order: list[Param] = [positive[0], positive[-1]]
+        if path.endswith("pool_stride"):
+            order.reverse()
+        ends[path] = list(dict.fromkeys([0, *order] if 0 in numbers and path.endswith("depth") else order))
+    for values in itertools.islice(itertools.product(*ends.values()), ENUMERABLE):
+        yield space.arch(dict(zip(ends, values, strict=True)))
+
+
+def _as_budget(kind: str, needed: float, relative: bool) -> str:
+    """The text of a budget that `needed` just meets, rounded to the side that does."""
+    up = kind == "memory"
+    scale = 2**20 if up and not relative else 1
+    digits = 0 if not up and not relative else 3
+    scaled = needed / scale * 10**digits
+    rounded = (int(scaled) + 1 if up else int(scaled)) / 10**digits
+    unit = "x" if relative else " MiB" if up else " images/s"
+    return f"{rounded:.10g}{unit}"
+
+
+def _name(study: Study) -> str:
+    return f"the space {study.space.name!r}" if study.space else f"the list of the study {study.name!r}"
