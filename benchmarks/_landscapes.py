@@ -1,6 +1,6 @@
 """What benchmarks/search.py searches: archs whose true accuracy and costs are known, and the noise that a training adds.
 
-`table` is the real thing: the table's archs and no others, their trainings as they went. The others are of the whole space that the table's
+`table` is the real thing: a table's archs and no others, their trainings as they went. The others are of the whole space that the table's
 archs were drawn from:
 
     fitted         a Gaussian process through the table's accuracies; the whole space, no budget
@@ -10,6 +10,8 @@ archs were drawn from:
     off-10, off-30 true costs lie off the predicted ones by 10 or 30 percent, each arch's by itself
     network        accuracy is a random network of the params, with as much of a trend that rises in each: no log, parameters or macs in it
     unstructured   every arch's accuracy by itself: nothing can be learned
+
+There are two tables (_table.py). These names are of the first, digits; `shapes-table`, `shapes-fitted-25` and so on are of the second.
 """
 
 import contextlib
@@ -20,7 +22,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from _table import Table, read_table, table_study
+from _table import TABLES, Table, read_table
 from numpy.typing import NDArray
 from scipy.stats import norm
 from sklearn.exceptions import ConvergenceWarning
@@ -43,6 +45,7 @@ class Landscape(NamedTuple):
     """Archs and the truth about them.
 
     Attributes:
+        table: That it is of, by name.
         study: Its space, or its list of archs, with objectives and budget.
         archs: All of them.
         rows: Of each arch, by its hash.
@@ -53,6 +56,7 @@ class Landscape(NamedTuple):
         logarithmic: Whether the hypervolume counts the logarithms of costs.
     """
 
+    table: str
     study: Study
     archs: Sequence[Arch]
     rows: dict[str, int]
@@ -92,15 +96,15 @@ class Whole(NamedTuple):
 
 
 @functools.cache
-def table() -> Table:
-    """The table."""
-    return read_table()
+def table(name: str) -> Table:
+    """By name."""
+    return read_table(name)
 
 
 @functools.cache
-def whole() -> Whole:
-    """The space, some hundred thousand archs."""
-    study = table_study()
+def whole(name: str) -> Whole:
+    """A table's space, some hundred thousand archs."""
+    study = table(name).study
     assert study.space is not None
     archs, predictor = list(study.space.archs()), Predictor(study)
     costs = [predictor.costs(arch) for arch in archs]
@@ -134,29 +138,29 @@ def _greatest(study: Study) -> Numbers:
 
 
 @functools.cache
-def fitted() -> Numbers:
+def fitted(name: str) -> Numbers:
     """(archs,) the mean of a Gaussian process, a trend and what is smooth, over the params and the logarithms of parameters and macs."""
-    features, known = _features(), table()
+    features, known = _features(name), table(name)
     with _at_bounds():
-        model = _gaussian_process().fit(features[_rows()], known.top1.mean(axis=1))
+        model = _gaussian_process(name).fit(features[_rows(name)], known.top1.mean(axis=1))
     parts = np.array_split(features, max(1, len(features) // 5000))
     return np.asarray(np.clip(np.concatenate([model.predict(part) for part in parts]), LEAST, MOST))
 
 
 @functools.cache
-def fit_quality() -> float:
+def fit_quality(name: str) -> float:
     """Share of the variance of the table's means that the fit explains in archs left out of it, a tenth at a time."""
-    means = table().top1.mean(axis=1)
+    means = table(name).top1.mean(axis=1)
     with _at_bounds():
-        told = cross_val_predict(_gaussian_process(), _features()[_rows()], means, cv=KFold(10, shuffle=True, random_state=0))
+        told = cross_val_predict(_gaussian_process(name), _features(name)[_rows(name)], means, cv=KFold(10, shuffle=True, random_state=0))
     return float(1 - np.square(told - means).sum() / np.square(means - means.mean()).sum())
 
 
 @functools.cache
-def _features() -> Numbers:
+def _features(name: str) -> Numbers:
     """(archs, features) that accuracy is fitted by."""
-    space = whole()
-    return np.column_stack([space.inputs, *(_standard(np.log(space.costs[name])) for name in ("num_params", "macs"))])
+    space = whole(name)
+    return np.column_stack([space.inputs, *(_standard(np.log(space.costs[cost])) for cost in ("num_params", "macs"))])
 
 
 @contextlib.contextmanager
@@ -167,40 +171,41 @@ def _at_bounds() -> Iterator[None]:
         yield
 
 
-def _rows() -> list[int]:
-    """Of the table's archs in the whole space."""
-    return [whole().rows[arch.arch_hash] for arch in table().archs]
+def _rows(name: str) -> list[int]:
+    """Of a table's archs in the whole space."""
+    return [whole(name).rows[arch.arch_hash] for arch in table(name).archs]
 
 
-def _gaussian_process() -> GaussianProcessRegressor:
+def _gaussian_process(name: str) -> GaussianProcessRegressor:
     """One whose length scales are fitted by likelihood, and whose noise is that of the seeds."""
-    known = table()
+    known = table(name)
     # As a share of the variance of what is fitted, for that is standardised.
     noise = known.noise**2 / known.top1.shape[1] / known.top1.mean(axis=1).var()
     trend = ConstantKernel(1.0, (1e-3, 100)) * DotProduct(1.0, (1e-2, 10))
-    smooth = ConstantKernel(0.3, (1e-3, 100)) * RBF(np.ones(_features().shape[1]), (0.5, 20))
+    smooth = ConstantKernel(0.3, (1e-3, 100)) * RBF(np.ones(_features(name).shape[1]), (0.5, 20))
     return GaussianProcessRegressor(trend + smooth, alpha=noise, normalize_y=True, random_state=0)
 
 
 @functools.cache
-def network() -> Numbers:
+def network(name: str) -> Numbers:
     """(archs,) a random network of two layers, plus concave functions that rise in depth, width and MLP size; spread as the table is."""
-    space, rng = whole(), np.random.default_rng(0)
+    space, rng = whole(name), np.random.default_rng(0)
     hidden = np.tanh(space.inputs @ rng.normal(0, 1.5, (space.inputs.shape[1], 32)) + rng.normal(0, 1, 32))  # (archs, 32)
     wiggle = np.tanh(hidden @ rng.normal(0, 0.4, (32, 16))) @ rng.normal(0, 1, 16)  # (archs,)
     rising = np.arange(space.inputs.shape[1]) % 5 < 3
     trend = space.inputs[:, rising] ** rng.uniform(0.2, 1, rising.sum()) @ rng.uniform(0, 1, rising.sum())  # (archs,)
-    return _like_table(_standard(wiggle) + _standard(trend))
+    return _like_table(name, _standard(wiggle) + _standard(trend))
 
 
 @functools.cache
-def unstructured() -> Numbers:
+def unstructured(name: str) -> Numbers:
     """(archs,) by chance alone, spread as the table is."""
-    return _like_table(norm.ppf([chance(arch, "unstructured") for arch in whole().archs]))
+    return _like_table(name, norm.ppf([chance(arch, "unstructured") for arch in whole(name).archs]))
 
 
-def _like_table(values: Numbers) -> Numbers:
-    return np.asarray(np.clip(table().top1.mean() + table().spread * _standard(values), LEAST, MOST))
+def _like_table(name: str, values: Numbers) -> Numbers:
+    known = table(name)
+    return np.asarray(np.clip(known.top1.mean() + known.spread * _standard(values), LEAST, MOST))
 
 
 def _standard(values: Numbers) -> Numbers:
@@ -208,22 +213,31 @@ def _standard(values: Numbers) -> Numbers:
 
 
 def _over_space(
-    top1: Callable[[], Numbers], *, feasible: float | None = 0.25, noise: float = 1.0, off: float = 0.0, logarithmic: bool = True
+    name: str,
+    top1: Callable[[str], Numbers],
+    *,
+    feasible: float | None = 0.25,
+    noise: float = 1.0,
+    off: float = 0.0,
+    logarithmic: bool = True,
 ) -> Landscape:
-    space = whole()
+    space = whole(name)
     memory, throughput = space.costs["memory"], space.costs["throughput"]
-    study = space.study
+    study, noise = space.study, noise * table(name).noise
     if feasible is not None:
         study = study.with_settings(budget=_budget(study, float(np.quantile(memory, feasible))))
     if off:
-        memory, throughput = (values * np.exp(off * _deviates(kind)) for kind, values in (("memory", memory), ("throughput", throughput)))
-    return Landscape(study, space.archs, space.rows, top1(), memory, throughput, noise * table().noise, logarithmic=logarithmic)
+        memory, throughput = (
+            values * np.exp(off * _deviates(name, kind)) for kind, values in (("memory", memory), ("throughput", throughput))
+        )
+    return Landscape(name, study, space.archs, space.rows, top1(name), memory, throughput, noise, logarithmic=logarithmic)
 
 
-def _deviates(kind: str) -> Numbers:
+def _deviates(name: str, kind: str) -> Numbers:
     """(archs,) by chance; the baseline's cost is measured before a search, so it is as predicted."""
-    found = norm.ppf([chance(arch, f"true {kind}") for arch in whole().archs])
-    found[whole().rows[whole().study.baseline.arch_hash]] = 0.0
+    space = whole(name)
+    found = norm.ppf([chance(arch, f"true {kind}") for arch in space.archs])
+    found[space.rows[space.study.baseline.arch_hash]] = 0.0
     return np.asarray(found)
 
 
@@ -231,9 +245,10 @@ def _budget(study: Study, memory: float) -> Budget:
     return Budget(memory=f"{memory / Predictor(study).baseline['memory']:.4f}x")
 
 
-def _real(feasible: float = 0.5) -> Landscape:
-    """The table; memory as measured, in the units of a prediction that is right for the baseline, and throughput as predicted."""
-    known, study = table(), table_study()
+def _real(name: str, feasible: float = 0.5) -> Landscape:
+    """A table; memory as measured, in the units of a prediction that is right for the baseline, and throughput as predicted."""
+    known = table(name)
+    study = known.study
     rows = {arch.arch_hash: row for row, arch in enumerate(known.archs)}
     predictor = Predictor(study)
     measured = known.memory * predictor.baseline["memory"] / known.memory[rows[study.baseline.arch_hash]]
@@ -243,24 +258,30 @@ def _real(feasible: float = 0.5) -> Landscape:
         budget=_budget(study, float(np.quantile(measured, feasible))),
     )
     throughput = np.array([predictor.costs(arch)["throughput"] for arch in known.archs])
-    return Landscape(listed, known.archs, rows, known.top1.mean(axis=1), measured, throughput, trainings=known.top1)
+    return Landscape(name, listed, known.archs, rows, known.top1.mean(axis=1), measured, throughput, trainings=known.top1)
 
 
-MAKERS: dict[str, Callable[[], Landscape]] = {
+KINDS: dict[str, Callable[[str], Landscape]] = {
     "table": _real,
-    "fitted-25": lambda: _over_space(fitted),
-    "fitted": lambda: _over_space(fitted, feasible=None),
-    "network": lambda: _over_space(network),
-    "linear": lambda: _over_space(fitted, logarithmic=False),
-    "noisy": lambda: _over_space(fitted, noise=2.0),
-    "off-10": lambda: _over_space(fitted, off=0.1),
-    "off-30": lambda: _over_space(fitted, off=0.3),
-    "unstructured": lambda: _over_space(unstructured),
+    "fitted-25": lambda name: _over_space(name, fitted),
+    "fitted": lambda name: _over_space(name, fitted, feasible=None),
+    "network": lambda name: _over_space(name, network),
+    "linear": lambda name: _over_space(name, fitted, logarithmic=False),
+    "noisy": lambda name: _over_space(name, fitted, noise=2.0),
+    "off-10": lambda name: _over_space(name, fitted, off=0.1),
+    "off-30": lambda name: _over_space(name, fitted, off=0.3),
+    "unstructured": lambda name: _over_space(name, unstructured),
 }
-"""By name."""
+"""Each of any table, by the table's name."""
+
+LANDSCAPES: dict[str, tuple[str, str]] = {
+    kind if name == TABLES[0] else f"{name}-{kind}": (name, kind) for name in TABLES for kind in KINDS
+}
+"""By name: of which table, and what."""
 
 
 @functools.cache
 def landscape(name: str) -> Landscape:
     """By name; made once a process."""
-    return MAKERS[name]()
+    of, kind = LANDSCAPES[name]
+    return KINDS[kind](of)

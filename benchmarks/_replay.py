@@ -6,9 +6,8 @@ from typing import NamedTuple
 
 import msgspec
 from _from_list import FromList
-from _landscapes import Landscape, landscape
+from _landscapes import Landscape, landscape, table
 from _scores import Score
-from _table import table_study
 
 from fvsearch.costs.feasibility import Predictor
 from fvsearch.engines import Completed, Done, Engine, Infeasible, Outcome, Wait, make_engine
@@ -59,7 +58,7 @@ def replay(name: str, searcher: str, repeat: int, trials: int) -> dict[str, list
     study = _study(land, who, repeat, trials)
     predictor = Predictor(study, margins=None if who.refuses else dict.fromkeys(study.budget.limits(), math.inf))
     if study.engine.name == "listed":
-        searched = table_study().with_settings(budget=study.budget, engine=who.proposer, seed=repeat)
+        searched = table(land.table).study.with_settings(budget=study.budget, engine=who.proposer, seed=repeat)
         engine: Engine = FromList(make_engine(searched, predictor), searched, land.archs)
     else:
         engine = make_engine(study, predictor)

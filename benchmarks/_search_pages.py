@@ -5,7 +5,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-from _landscapes import fit_quality, table
+from _landscapes import LANDSCAPES, fit_quality, table
 from _pages import markdown, replace_figures
 from _scores import feasible_share
 from numpy.typing import NDArray
@@ -23,9 +23,11 @@ TARGETS = ("nsga2", "nsga2+refusal")
 """Whose hypervolume at the end others are timed by."""
 
 TITLES = {
-    "table": "Real table: trained archs, half of them feasible",
-    "fitted-25": "Whole space, fitted to the table, 25% feasible",
+    "table": "Digits: trained archs, half of them feasible",
+    "fitted-25": "Digits: whole space, fitted, 25% feasible",
     "network": "Whole space, a random network, 25% feasible",
+    "shapes-table": "Shapes (held out): trained archs, half feasible",
+    "shapes-fitted-25": "Shapes (held out): whole space, fitted, 25% feasible",
 }
 
 STYLES = {
@@ -82,32 +84,32 @@ def _reached(median: NDArray[np.float64], target: float) -> str:
 
 def write_page(page: Path, found: dict[str, Found], trials: int) -> None:
     """Put what is known into the page."""
-    parts = [_about()]
+    versions = ", ".join(f"{name} {version(name)}" for name in ("optuna", "numpy", "scipy", "scikit-learn"))
+    of = dict.fromkeys(LANDSCAPES[name][0] for name in found)
+    parts = [*map(_about, of), f"Replays: {versions}; Python {platform.python_version()}."]
     for name, engines in found.items():
         share = feasible_share(name)
         parts += [f"### {name}", f"{share:.0%} feasible." if share < 1 else "No budget.", shown(engines, trials)]
     replace_figures(page, "search", parts)
 
 
-def _about() -> str:
-    """Where the figures are from."""
-    known, quality = table(), fit_quality()
+def _about(name: str) -> str:
+    """Where a table is from, and how well it is fitted."""
+    known, quality = table(name), fit_quality(name)
     made = known.provenance[-1]
-    versions = ", ".join(f"{name} {version(name)}" for name in ("optuna", "numpy", "scipy", "scikit-learn"))
-    trained = ", ".join(f"{name} {number}" for name, number in made["versions"].items() if name != "fvsearch")
+    trained = ", ".join(f"{library} {number}" for library, number in made["versions"].items() if library != "fvsearch")
     means = known.top1.mean(axis=1)
     return (
-        f"Table: {len(known.archs)} archs, {known.top1.shape[1]} trainings each ({trained}; {made['processor']}; {made['date']}). "
+        f"Table {name}: {len(known.archs)} archs, {known.top1.shape[1]} trainings each ({trained}; {made['processor']}; {made['date']}). "
         f"Validation top-1 from {means.min():.2f} to {means.max():.2f}; standard deviation between archs {known.spread:.3f}, between seeds "
         f"{known.noise:.3f}. Of archs that it has not seen, the fitted landscape explains {quality:.0%} of the variance (ten folds; "
-        f"{_ceiling():.0%} of it is not noise).\n\n"
-        f"Replays: {versions}; Python {platform.python_version()}; {made['processor']}."
+        f"{_ceiling(name):.0%} of it is not noise)."
     )
 
 
-def _ceiling() -> float:
+def _ceiling(name: str) -> float:
     """The share of the variance of the archs' means that is not noise."""
-    known = table()
+    known = table(name)
     return known.spread**2 / float(known.top1.mean(axis=1).var(ddof=1))
 
 

@@ -13,6 +13,7 @@ asked for again. Tables on stderr, one JSON document on stdout.
 """
 
 import argparse
+import functools
 import hashlib
 import itertools
 import json
@@ -24,11 +25,11 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
-from _landscapes import MAKERS
+from _landscapes import LANDSCAPES
 from _replay import SEARCHERS, replay
 from _scores import optimum
 from _search_pages import Found, Won, plot, shown, write_page
-from _table import TABLE
+from _table import table_path
 from rich.console import Console
 from rich.progress import track
 from threadpoolctl import threadpool_limits
@@ -36,7 +37,7 @@ from threadpoolctl import threadpool_limits
 Task = tuple[str, str, int]
 """Landscape, engine, repeat."""
 
-MAIN = ("table", "fitted-25", "network")
+MAIN = ("table", "fitted-25", "network", "shapes-table", "shapes-fitted-25")
 SLOW = ("gp", "gp+refusal")
 """Engines that take seconds for a suggestion; run where named."""
 
@@ -45,16 +46,14 @@ def main() -> None:
     """Replay what is asked for and is not there yet; show it."""
     options = parse()
     tasks = list(itertools.product(options.landscapes, options.engines, range(options.repeats)))
-    # Of this table: another's are of other landscapes.
-    folder = options.folder / hashlib.sha256(TABLE.read_bytes()).hexdigest()[:8]
-    found = read(folder, options.trials)
+    found = read(options.folder, options.trials)
     missing = [task for task in tasks if options.fresh or task not in found]
     for name in dict.fromkeys(name for name, _, _ in missing):
         # Here, so that the jobs, which are forks of this process, have it.
         optimum(name)
     for task, won in run(missing, options.trials, options.jobs):
         found[task] = {what: [round(value, 5) for value in values] for what, values in won.items()}
-        keep(folder, task, found[task])
+        keep(options.folder, task, found[task])
     asked = by_engine({task: won for task, won in found.items() if task in tasks})
     for name, engines in asked.items():
         print(f"\n{name}\n{shown(engines, options.trials)}", file=sys.stderr)
@@ -68,7 +67,7 @@ def main() -> None:
 def parse() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--landscapes", nargs="+", default=MAIN, choices=[*MAKERS, "all"])
+    parser.add_argument("--landscapes", nargs="+", default=MAIN, choices=[*LANDSCAPES, "all"])
     parser.add_argument("--engines", nargs="+", default=[name for name in SEARCHERS if name not in SLOW], choices=[*SEARCHERS, "all"])
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--trials", type=int, default=100)
@@ -77,7 +76,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--fresh", action="store_true")
     parser.add_argument("--docs", type=Path)
     options = parser.parse_args()
-    for name, known in (("landscapes", MAKERS), ("engines", SEARCHERS)):
+    for name, known in (("landscapes", LANDSCAPES), ("engines", SEARCHERS)):
         if "all" in getattr(options, name):
             setattr(options, name, list(known))
     return options
@@ -104,10 +103,12 @@ def one_thread() -> None:
 def read(folder: Path, trials: int) -> dict[Task, Won]:
     """The finished replays of at least so many trials, cut to them."""
     found = {}
-    for path in folder.glob("*/*/*.json"):
-        name, engine = path.parts[-3:-1]
+    for path in folder.glob("*/*/*/*.json"):
+        made_of, name, engine = path.parts[-4:-1]
+        if engine not in SEARCHERS or name not in LANDSCAPES or made_of != table_hash(name):
+            continue
         won = json.loads(path.read_text())
-        if engine in SEARCHERS and name in MAKERS and len(won["seen"]) >= min(trials, SEARCHERS[engine].most):
+        if len(won["seen"]) >= min(trials, SEARCHERS[engine].most):
             found[name, engine, int(path.stem)] = {what: values[:trials] for what, values in won.items()}
     return found
 
@@ -115,15 +116,21 @@ def read(folder: Path, trials: int) -> dict[Task, Won]:
 def keep(folder: Path, task: Task, won: Won) -> None:
     """Keep a finished replay."""
     name, engine, repeat = task
-    path = folder / name / engine / f"{repeat}.json"
+    path = folder / table_hash(name) / name / engine / f"{repeat}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(won))
+
+
+@functools.cache
+def table_hash(name: str) -> str:
+    """Of the table that a landscape is made of: replays of another table's are others."""
+    return hashlib.sha256(table_path(LANDSCAPES[name][0]).read_bytes()).hexdigest()[:8]
 
 
 def by_engine(found: dict[Task, Won]) -> dict[str, Found]:
     """By landscape and engine, in the order in which they are defined; the repeats in theirs."""
     runs: dict[str, dict[str, list[Won]]] = defaultdict(lambda: defaultdict(list))
-    for name, engine, repeat in sorted(found, key=lambda task: (list(MAKERS).index(task[0]), list(SEARCHERS).index(task[1]), task[2])):
+    for name, engine, repeat in sorted(found, key=lambda task: (list(LANDSCAPES).index(task[0]), list(SEARCHERS).index(task[1]), task[2])):
         runs[name][engine].append(found[name, engine, repeat])
     return {name: dict(engines) for name, engines in runs.items()}
 

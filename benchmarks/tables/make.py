@@ -1,6 +1,6 @@
-"""Makes the table that benchmarks/search.py replays: archs of the study beside this, each trained to the end with several seeds.
+"""Makes a table that benchmarks/search.py replays: archs of a study beside this, each trained to the end with several seeds.
 
-    KERAS_BACKEND=jax python benchmarks/table/make.py [--archs 240] [--repeats 2] [--out benchmarks/table/table.jsonl]
+    KERAS_BACKEND=jax python benchmarks/tables/make.py digits|shapes [--archs 240] [--repeats 2] [--out benchmarks/tables/NAME.jsonl]
 
 Each training is a trial's, through the project's own code. The baseline comes first; the others are spread over the logarithms of
 predicted memory and of parameters: every occupied cell of a grid over both gives one in turn, so that the first n are spread as well as
@@ -37,6 +37,7 @@ from fvsearch.archs.arch import Arch
 from fvsearch.archs.layout import format_layout
 from fvsearch.archs.space import Space
 from fvsearch.costs.feasibility import Predictor
+from fvsearch.data import load_search_splits
 from fvsearch.study import Study
 from fvsearch.training.segment import Segment, SegmentResult, derive_seed, run_segment
 
@@ -48,18 +49,20 @@ CELLS = 8
 def main() -> None:
     """Train what the file lacks."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name", choices=sorted(path.stem for path in HERE.glob("*.toml")), help="of the study and of its table")
     parser.add_argument("--archs", type=int, default=240)
     parser.add_argument("--repeats", type=int, default=2)
-    parser.add_argument("--out", type=Path, default=HERE / "table.jsonl")
+    parser.add_argument("--out", type=Path, help="NAME.jsonl beside this, unless said")
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir(), "fvsearch-table"), help="of what JAX compiles")
     options = parser.parse_args()
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(options.cache))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
     # The study's data are a function of the package `benchmarks`.
     sys.path.insert(0, str(HERE.parent.parent))
-    study = load_study(str(HERE / "study.toml"))
-    predictor = Predictor(study)
-    done = trained(options.out)
+    study = load_study(str(HERE / f"{options.name}.toml"))
+    predictor, steps = Predictor(study), len(load_search_splits(study.data).train.labels) // study.recipe.batch_size
+    out = options.out or HERE / f"{options.name}.jsonl"
+    done = trained(out)
     archs = dict.fromkeys([study.baseline, *itertools.islice(spread(study, predictor), options.archs)])
     wanted = [(arch, repeat) for arch in archs for repeat in range(options.repeats)]
     missing = [(arch, repeat) for arch, repeat in wanted if (layout(study, arch), repeat) not in done]
@@ -67,11 +70,11 @@ def main() -> None:
     for arch, repeat in track(missing, "Trainings", disable=not sys.stderr.isatty()):
         seed = derive_seed(study.seed, arch.arch_hash, repeat)
         result = train(study, arch, seed)
-        with options.out.open("a") as file:
+        with out.open("a") as file:
             if not told:
                 file.write(json.dumps({"provenance": provenance(result)}) + "\n")
                 told = True
-            file.write(json.dumps(row(study, predictor, arch, repeat, seed, result)) + "\n")
+            file.write(json.dumps(row(study, predictor, steps, arch, repeat, seed, result)) + "\n")
 
 
 def trained(path: Path) -> set[tuple[str, int]]:
@@ -118,11 +121,10 @@ def train(study: Study, arch: Arch, seed: int) -> SegmentResult:
     return result
 
 
-def row(study: Study, predictor: Predictor, arch: Arch, repeat: int, seed: int, result: SegmentResult) -> dict[str, Any]:
-    """A training's line."""
+def row(study: Study, predictor: Predictor, steps: int, arch: Arch, repeat: int, seed: int, result: SegmentResult) -> dict[str, Any]:
+    """A training's line; steps are of an epoch."""
     assert study.space is not None
-    images = round(1797 * (1 - study.data.validation - study.data.test))
-    fastest = min(epoch.seconds for epoch in result.epochs) / (images // study.recipe.batch_size)
+    fastest = min(epoch.seconds for epoch in result.epochs) / steps
     return {
         "arch": layout(study, arch),
         "params": study.space.params(arch),
@@ -143,7 +145,7 @@ def layout(study: Study, arch: Arch) -> str:
 def provenance(result: SegmentResult) -> dict[str, Any]:
     """What the trainings that follow were made with."""
     return {
-        "command": " ".join(["python", "benchmarks/table/make.py", *sys.argv[1:]]),
+        "command": " ".join(["python", "benchmarks/tables/make.py", *sys.argv[1:]]),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "backend": result.backend,
         "device": result.device,
