@@ -44,7 +44,7 @@ def main() -> None:
     if os.environ.get("CLOCK") == "jumps":
         make_clock_jump()
     from fvsearch.cli import main as cli
-    from fvsearch.search.loop import confirming, loop, quiet
+    from fvsearch.search import confirming, loop, quiet
 
     loop.run_segment = confirming.run_segment = run_segment  # type: ignore[attr-defined]
     quiet.measure_anchor, quiet.measure_throughputs = measure_anchor, measure_throughputs  # type: ignore[attr-defined]

@@ -8,7 +8,7 @@ from transfers import STUDY, ScriptedPool
 
 from fvsearch.report.transferred import summarise_transfer
 from fvsearch.report.transferred_view import write_transfer_report
-from fvsearch.search.loop import workers
+from fvsearch.search import workers
 from fvsearch.search.transferring import run_transfer
 from fvsearch.search.workers import RunSettings
 

@@ -12,7 +12,7 @@ from transfers import MEANS, STUDY, ScriptedPool, spread
 
 from fvsearch.report import transferred_view
 from fvsearch.report.transferred import Transferred, summarise_transfer
-from fvsearch.search.loop import workers
+from fvsearch.search import workers
 from fvsearch.search.transferring import run_transfer
 from fvsearch.search.workers import RunSettings
 

@@ -8,7 +8,8 @@ import pytest
 from scripted import SETTINGS, STUDY, ScriptedPool
 
 from fvsearch.ledger import Ledger
-from fvsearch.search.loop import run_study, workers
+from fvsearch.search import workers
+from fvsearch.search.loop import run_study
 from fvsearch.search.workers import RunSettings
 from fvsearch.study import Study
 

@@ -10,8 +10,8 @@ import pytest
 from fvsearch.errors import RunError
 from fvsearch.library import load_arch
 from fvsearch.pools import WorkerDied
+from fvsearch.search import comparing
 from fvsearch.search.comparing import Errand, measure_in_worker
-from fvsearch.search.loop import comparing
 from fvsearch.study.recipe import Recipe
 from fvsearch.training.measuring import Activity, Measured, MeasureRequest
 

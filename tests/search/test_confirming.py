@@ -14,8 +14,8 @@ from fvsearch.fronts.posterior import posterior
 from fvsearch.fronts.standing import ledger_standings
 from fvsearch.ledger import Ledger
 from fvsearch.pools import WorkerDied
+from fvsearch.search import workers
 from fvsearch.search.confirming import Confirmation, Confirming, confirm, confirm_study, confirmations
-from fvsearch.search.loop import workers
 from fvsearch.search.workers import RunSettings
 from fvsearch.study import Confirm, Proposer
 from fvsearch.training.segment import Segment, SegmentResult, derive_seed

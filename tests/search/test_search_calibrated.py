@@ -17,7 +17,8 @@ from fvsearch.fronts.standing import ledger_standings
 from fvsearch.ledger import Ledger
 from fvsearch.library import load_study
 from fvsearch.meters.measured import Interval, Measured, MeasureRequest
-from fvsearch.search.loop import Progress, run_study, workers
+from fvsearch.search import workers
+from fvsearch.search.loop import Progress, run_study
 from fvsearch.study import Study
 from fvsearch.training.segment import Segment, SegmentResult
 

@@ -10,7 +10,8 @@ from scripted import ANCHOR, LONG, STUDY, ScriptedPool, memory, train
 from fvsearch.fronts.standing import ledger_standings
 from fvsearch.ledger import Ledger
 from fvsearch.report import summarise
-from fvsearch.search.loop import Progress, run_study, workers
+from fvsearch.search import workers
+from fvsearch.search.loop import Progress, run_study
 from fvsearch.search.workers import RunSettings
 from fvsearch.study import EarlyStopping, Proposer, Study
 from fvsearch.training.segment import Segment, SegmentResult

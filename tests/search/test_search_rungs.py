@@ -12,7 +12,8 @@ from fvsearch.costs.feasibility import Predictor
 from fvsearch.engines import Completed, Done, Outcome, Stopped, Suggestion, Wait
 from fvsearch.fronts.standing import ledger_standings
 from fvsearch.ledger import Ledger
-from fvsearch.search.loop import loop, run_study, workers
+from fvsearch.search import loop, workers
+from fvsearch.search.loop import run_study
 from fvsearch.search.workers import RunSettings
 from fvsearch.study import EarlyStopping, Proposer, Study
 from fvsearch.training.segment import Segment, SegmentResult

@@ -14,7 +14,7 @@ from fvsearch.errors import ConfigError, RunError, TrainingError
 from fvsearch.ledger import Ledger
 from fvsearch.pools import TimedOut, WorkerDied
 from fvsearch.records import to_toml
-from fvsearch.search.loop import workers
+from fvsearch.search import workers
 from fvsearch.search.transferring import Transferring, failed_note, is_transfer_folder, read_transfer, results, run_transfer
 from fvsearch.search.workers import RunSettings
 from fvsearch.study.transfer import TransferStudy

@@ -10,7 +10,7 @@ import pytest
 from ledgers import TRIALS, record
 
 from fvsearch.processes import ProcessName, born
-from fvsearch.search.loop import watching
+from fvsearch.search import watching
 from fvsearch.search.watching import LIVE_FILE, Countdown, Live, Progress, is_alive, kept, read_live
 
 SEARCHING = Progress(activity="searching", done=3, total=9, refused=4, stopped=1, on_front=2, hypervolume=0.25, seconds_left=60.0)
