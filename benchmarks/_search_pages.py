@@ -86,11 +86,33 @@ def write_page(page: Path, found: dict[str, Found], trials: int) -> None:
     """Put what is known into the page."""
     versions = ", ".join(f"{name} {version(name)}" for name in ("optuna", "numpy", "scipy", "scikit-learn"))
     of = dict.fromkeys(LANDSCAPES[name][0] for name in found)
-    parts = [*map(_about, of), f"Replays: {versions}; Python {platform.python_version()}."]
+    parts = [*map(_about, of), f"Replays: {versions}; Python {platform.python_version()}.", "### All of them", _summary(found, trials)]
     for name, engines in found.items():
         share = feasible_share(name)
         parts += [f"### {name}", f"{share:.0%} feasible." if share < 1 else "No budget.", shown(engines, trials)]
     replace_figures(page, "search", parts)
+
+
+def _summary(found: dict[str, Found], trials: int) -> str:
+    """A line a landscape: when `front` has what NSGA-II had at the end, and its median beside the best of the others."""
+    columns = (COLUMNS[-2], trials)
+    rows = []
+    for name, engines in found.items():
+        if "front" not in engines:
+            continue
+        ours = _quartiles(engines["front"], "believed")[1]
+        row = [name, *(_reached(ours, _quartiles(engines[target], "seen")[1, -1]) if target in engines else "" for target in TARGETS)]
+        for column in columns:
+            others = {
+                engine: _quartiles(runs, "seen")[1, column - 1]
+                for engine, runs in engines.items()
+                if engine != "front" and len(runs[0]["seen"]) >= column
+            }
+            best = max(others, key=lambda engine: others[engine])
+            row += [_number(ours[column - 1]), f"{_number(others[best])} {best}"]
+        rows.append(row)
+    header = ["landscape", *(f"front has {target}'s end at" for target in TARGETS)]
+    return markdown([*header, *(text for column in columns for text in (f"front at {column}", f"best other at {column}"))], rows)
 
 
 def _about(name: str) -> str:
@@ -120,8 +142,13 @@ def plot(path: Path, found: dict[str, Found], trials: int) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(1, len(found), figsize=(4.2 * len(found), 3.6), sharey=True, squeeze=False, layout="constrained")
-    for axis, (name, engines) in zip(axes[0], found.items(), strict=True):
+    columns = min(len(found), 3)
+    rows = -(-len(found) // columns)
+    figure, grid = pyplot.subplots(rows, columns, figsize=(4.2 * columns, 3.5 * rows), sharey=True, squeeze=False, layout="constrained")
+    axes = list(grid.flat)
+    for axis in axes[len(found) :]:
+        axis.set_axis_off()
+    for axis, (name, engines) in zip(axes, found.items(), strict=False):
         for engine, (color, line) in STYLES.items():
             if engine not in engines:
                 continue
@@ -137,7 +164,8 @@ def plot(path: Path, found: dict[str, Found], trials: int) -> None:
         axis.set_ylim(0, 1.02)
         axis.set_xlabel("trials")
         axis.grid(alpha=0.25)
-    axes[0][0].set_ylabel("hypervolume of the front / best there is")
-    axes[0][-1].legend(fontsize=8, loc="lower right", frameon=False)
+    for row in grid:
+        row[0].set_ylabel("hypervolume of the front / best there is")
+    axes[len(found) - 1].legend(fontsize=8, loc="lower right", frameon=False)
     figure.savefig(path, dpi=150)
     pyplot.close(figure)
