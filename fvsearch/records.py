@@ -19,6 +19,9 @@ NAME = r"[A-Za-z0-9][\w.-]{0,99}"
 INTEGERS = range(-(2**63), 2**63)
 """Those that TOML has."""
 
+CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""What a terminal takes for more than text; a tab and the end of a line are none."""
+
 SHOWN = 80
 """Characters of a value that an error repeats."""
 
@@ -147,14 +150,34 @@ def parse_toml(text: str, source: str) -> dict[str, Any]:
     """
     try:
         found = tomllib.loads(text)
-        wide = _first_wide(found)
+        wide, control = _first_wide(found), _first_control(found)
     except RecursionError:
         raise ConfigError(f"tables and lists must not be nested so deep in {source}") from None
     except ValueError as error:  # a number of thousands of digits is Python's own error
         raise ConfigError(f"{source} is not TOML: {_shortened(str(error))}") from None
     if wide is not None:
         raise ConfigError(f"an integer must fit 64 bits, but got {show_value(wide)} in {source}")
+    if control is not None:
+        raise ConfigError(f"a text must hold no control characters, but got {show_value(control)} in {source}")
     return found
+
+
+def plain_text(value: Any) -> Any:
+    """A plain value whose texts have no control characters: what others wrote may go to a terminal."""
+    if isinstance(value, dict):
+        return {plain_text(key): plain_text(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [plain_text(item) for item in value]
+    return CONTROLS.sub("", value) if isinstance(value, str) else value
+
+
+def _first_control(value: Any) -> str | None:
+    """The first text with a control character; none where all are plain."""
+    if isinstance(value, dict):
+        return next((found for pair in value.items() for item in pair if (found := _first_control(item)) is not None), None)
+    if isinstance(value, list):
+        return next((found for item in value if (found := _first_control(item)) is not None), None)
+    return value if isinstance(value, str) and CONTROLS.search(value) else None
 
 
 def _first_wide(value: Any) -> int | None:

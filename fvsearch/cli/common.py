@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 import click
 
@@ -33,7 +33,7 @@ _OF_A_POOL = (
     ),
     click.option(
         "--pool",
-        type=click.Choice(["local", "ray", "inline"]),
+        type=click.Choice(get_args(Where)),
         default="local",
         show_default=True,
         help="local: processes on this machine; ray: on a Ray cluster's; inline: in this process, to debug.",

@@ -21,7 +21,7 @@ from fvsearch.ledger.address import Address, Kept, keep, read_kept
 from fvsearch.ledger.records import Invocation, QuietPass, Repeat, RungDecision, State, TrialRecord, now
 from fvsearch.ledger.sameness import difference
 from fvsearch.meters.measured import Anchor
-from fvsearch.records import from_toml, show_value, to_toml
+from fvsearch.records import from_toml, plain_text, show_value, to_toml
 from fvsearch.study import Study
 from fvsearch.study.transfer import is_transfer_folder
 
@@ -50,6 +50,9 @@ LEDGER_FILE = "ledger.db"
 
 _ANCHOR, _QUIET, _PREDICTIONS = "fvsearch:anchor", "fvsearch:quiet", "fvsearch:predictions"
 _INVOCATION = "fvsearch:invocation:"
+
+_ESCAPED = "\\u00"
+"""How JSON writes a control character, and letters with accents."""
 
 _UNFINISHED = ("running", "paused")
 
@@ -386,13 +389,18 @@ class Ledger:
         self.storage.change(enter)
 
 
+def _with_plain_texts(text: str) -> TrialRecord:
+    return msgspec.convert(plain_text(json.loads(text)), TrialRecord)
+
+
 def _decode(text: str, number: int) -> TrialRecord:
     try:
         try:
-            record = msgspec.json.decode(text, type=TrialRecord)
+            # JSON has control characters escaped.
+            record = msgspec.json.decode(text, type=TrialRecord) if _ESCAPED not in text else _with_plain_texts(text)
         except msgspec.DecodeError:
             # A diverged training's NaN, which is no JSON but Python's.
-            record = msgspec.convert(json.loads(text), TrialRecord)
+            record = _with_plain_texts(text)
     except ValueError as error:
         raise ConfigError(f"a ledger must hold whole records, but that of trial {number} does not read: {error}") from None
     return msgspec.structs.replace(record, number=number)

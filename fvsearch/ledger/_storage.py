@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Session, scoped_session
 
 from fvsearch.errors import ConfigError, DiskFullError, RunError
+from fvsearch.records import plain_text
 
 T = TypeVar("T")
 
@@ -70,7 +71,8 @@ class LedgerStorage(RDBStorage):
             ConfigError: Somebody else wrote into it.
         """
         try:
-            return super().get_study_system_attrs(study_id)
+            attrs: dict[str, Any] = plain_text(super().get_study_system_attrs(study_id))
+            return attrs
         except (ValueError, TypeError, RecursionError) as error:
             raise ConfigError(
                 f"a ledger must hold what fvsearch wrote into it, but what stands beside the trials at {self.shown} does not read: {error}"

@@ -9,7 +9,7 @@ from fvsearch.errors import ConfigError
 from fvsearch.pools.base import NodeLost, Pool, TimedOut, WorkerDied
 from fvsearch.records import suggest
 
-__all__ = ["NodeLost", "Pool", "TimedOut", "WorkerDied", "closing", "count_places", "make_pool"]
+__all__ = ["Kind", "NodeLost", "Pool", "TimedOut", "WorkerDied", "closing", "count_places", "make_pool"]
 
 Kind = Literal["local", "inline", "ray"]
 

@@ -5,13 +5,13 @@ import contextlib
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Generic, Literal, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from fvsearch.errors import ConfigError, FvsearchError, RunError
 from fvsearch.files import no_room
 from fvsearch.ledger import Address
 from fvsearch.ledger.crew import Lease
-from fvsearch.pools import NodeLost, Pool, WorkerDied, closing, make_pool
+from fvsearch.pools import Kind, NodeLost, Pool, WorkerDied, closing, make_pool
 from fvsearch.records import Record
 
 Owner = TypeVar("Owner")
@@ -49,7 +49,7 @@ class RunSettings(Record, frozen=True, kw_only=True):
 
     backend: str
     workers: int = 1
-    pool: Literal["local", "inline", "ray"] | Callable[..., Any] = "local"
+    pool: Kind | Callable[..., Any] = "local"
     ray_address: str | None = None
     time_budget: float | None = None
     trial_timeout: float | None = None

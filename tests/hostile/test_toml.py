@@ -95,6 +95,7 @@ NO_TOML = {
     "byte order mark": b"\xef\xbb\xbfname = 'x'",
     "latin-1": "name = 'é'".encode("latin-1"),
     "NUL": b"name = 'a\0b'",
+    "an escape of a terminal": b'name = "a"\ndescription = "\\u001b[31mred"',
     "deep lists": b"name = " + b"[" * 100_000 + b"]" * 100_000,
     "deep tables": b"name = " + b"{a = " * 50_000 + b"1" + b"}" * 50_000,
     "dotted": b".".join([b"a"] * 2_000) + b" = 1",
