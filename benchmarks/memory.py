@@ -21,7 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from fvsearch.archs.layout import format_layout, parse_layout
-from fvsearch.costs.formula import HABITS, Cost, Habits, predict
+from fvsearch.costs.cost import Cost
+from fvsearch.costs.formula import predict
+from fvsearch.costs.habits import HABITS, Habits
 from fvsearch.library import load_space, load_study
 from fvsearch.records import Record
 

@@ -35,7 +35,9 @@ from _pages import markdown, replace_figures
 from fvsearch.archs.arch import FAMILY, Arch
 from fvsearch.archs.layout import parse_layout
 from fvsearch.backend import BACKENDS, is_installed
-from fvsearch.costs.formula import COMMON, HABITS, Cost, Habits, predict
+from fvsearch.costs.cost import Cost
+from fvsearch.costs.formula import predict
+from fvsearch.costs.habits import COMMON, HABITS, Habits
 from fvsearch.pools import make_pool
 from fvsearch.progress import watch_measuring
 from fvsearch.search.comparing import measure_in_worker

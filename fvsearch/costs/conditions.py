@@ -12,7 +12,9 @@ import msgspec
 
 from fvsearch.archs.arch import Arch
 from fvsearch.archs.layout import stage_tokens
-from fvsearch.costs.formula import ACTIVATION_FACTOR, COMMON, HABITS, Attention, Cost, Part, predict
+from fvsearch.costs.cost import ACTIVATION_FACTOR, Cost, Part
+from fvsearch.costs.formula import predict
+from fvsearch.costs.habits import COMMON, HABITS, Attention
 from fvsearch.records import Record, to_builtins
 from fvsearch.study import Study
 from fvsearch.study.budgets import Phase

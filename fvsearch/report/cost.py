@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 from fvsearch.archs.arch import Arch
 from fvsearch.archs.layout import format_layout, stage_tokens
-from fvsearch.costs.formula import Cost, predict
+from fvsearch.costs.cost import Cost
+from fvsearch.costs.formula import predict
 from fvsearch.library import load_arch
 from fvsearch.units import show_bytes, show_count
 

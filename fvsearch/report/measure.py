@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 from fvsearch.archs.arch import Arch
 from fvsearch.archs.layout import format_layout, stage_tokens
-from fvsearch.costs.formula import COMMON, HABITS, Cost, Habits, predict
+from fvsearch.costs.cost import Cost
+from fvsearch.costs.formula import predict
+from fvsearch.costs.habits import COMMON, HABITS, Habits
 from fvsearch.library import load_arch
 from fvsearch.meters.measured import Interval, Measured, MeasureRequest
 from fvsearch.meters.rounds import CONFIDENCE, NARROW, is_narrow

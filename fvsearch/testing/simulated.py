@@ -14,7 +14,8 @@ from concurrent.futures import CancelledError, Future
 from typing import Any, TypeVar
 
 from fvsearch.archs.arch import Arch
-from fvsearch.costs.formula import Cost, predict
+from fvsearch.costs.cost import Cost
+from fvsearch.costs.formula import predict
 from fvsearch.errors import RunError
 from fvsearch.meters.measured import Anchor, Interval, Measured, MeasureRequest, StepMemory
 from fvsearch.training.measuring import measure_anchor, measure_throughputs

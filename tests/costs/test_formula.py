@@ -11,7 +11,9 @@ import pytest
 from fvsearch.archs.arch import Arch, Stage, named_arch
 from fvsearch.archs.layout import parse_layout
 from fvsearch.backend import BACKENDS
-from fvsearch.costs.formula import ACTIVATION_FACTOR, HABITS, Attention, Cost, predict
+from fvsearch.costs.cost import ACTIVATION_FACTOR, Cost
+from fvsearch.costs.formula import predict
+from fvsearch.costs.habits import HABITS, Attention
 from fvsearch.errors import ConfigError
 from fvsearch.study.budgets import Phase
 from fvsearch.study.recipe import DType, Optimizer
