@@ -31,7 +31,7 @@ from sklearn.gaussian_process.kernels import RBF, ConstantKernel, DotProduct
 from sklearn.model_selection import KFold, cross_val_predict
 
 from fvsearch.archs.arch import Arch
-from fvsearch.costs.feasibility import Predictor
+from fvsearch.costs.predictor import Predictor
 from fvsearch.study import Proposer, Study
 from fvsearch.study.budgets import Budget
 

@@ -9,7 +9,7 @@ from _from_list import FromList
 from _landscapes import Landscape, landscape, table
 from _scores import Score
 
-from fvsearch.costs.feasibility import Predictor
+from fvsearch.costs.predictor import Predictor
 from fvsearch.engines import Completed, Done, Engine, Infeasible, Outcome, Wait, make_engine
 from fvsearch.search.screening import Candidate, Screen, params_of
 from fvsearch.study import Proposer, Study

@@ -7,7 +7,7 @@ import numpy as np
 from _landscapes import Numbers, landscape
 from numpy.typing import NDArray
 
-from fvsearch.costs.feasibility import Predictor
+from fvsearch.costs.predictor import Predictor
 from fvsearch.engines.front.evidence import Encoder, Observation
 from fvsearch.engines.front.surrogate import Surrogate
 from fvsearch.fronts.volume import reference

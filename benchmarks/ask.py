@@ -18,7 +18,7 @@ from importlib.metadata import version
 
 from fvsearch import Space, StageSpace, Study, load_study
 from fvsearch.archs.space import Params
-from fvsearch.costs.feasibility import Predictor
+from fvsearch.costs.predictor import Predictor
 from fvsearch.engines import Completed, Engine, Suggestion, make_engine
 from fvsearch.study import Direction, Objective, ObjectiveName, Proposer
 from fvsearch.study.budgets import Budget

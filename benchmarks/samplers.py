@@ -17,7 +17,7 @@ from importlib.metadata import version
 
 from fvsearch import load_study
 from fvsearch.archs.space import Params
-from fvsearch.costs.feasibility import Predictor
+from fvsearch.costs.predictor import Predictor
 from fvsearch.engines import Completed, Infeasible, Suggestion
 from fvsearch.engines._optuna import SAMPLERS, OptunaEngine
 from fvsearch.study import Direction, Proposer, Sampler

@@ -14,7 +14,8 @@ import keras
 from fvsearch.archs.arch import Arch
 from fvsearch.archs.layout import format_layout
 from fvsearch.archs.space import Param, Params, Space
-from fvsearch.costs.feasibility import Predictor, require_feasible, spread_over_memory
+from fvsearch.costs.feasibility import require_feasible, spread_over_memory
+from fvsearch.costs.predictor import Predictor
 from fvsearch.data import ArrayPair, load_search_splits
 from fvsearch.errors import ConfigError, MissingBackendError
 from fvsearch.export import write_run

@@ -8,7 +8,7 @@ import pytest
 
 from fvsearch import load_study
 from fvsearch.archs.layout import format_layout
-from fvsearch.costs.feasibility import Predictor
+from fvsearch.costs.predictor import Predictor
 from fvsearch.engines import Done, Infeasible, Suggestion, make_engine
 from fvsearch.study import Study
 from fvsearch.training.segment import derive_seed

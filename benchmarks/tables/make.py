@@ -36,7 +36,7 @@ from fvsearch import load_study
 from fvsearch.archs.arch import Arch
 from fvsearch.archs.layout import format_layout
 from fvsearch.archs.space import Space
-from fvsearch.costs.feasibility import Predictor
+from fvsearch.costs.predictor import Predictor
 from fvsearch.data import load_search_splits
 from fvsearch.study import Study
 from fvsearch.training.segment import Segment, SegmentResult, derive_seed, run_segment

@@ -126,7 +126,7 @@ class Expects(Protocol):
 
 
 class Costs(Protocol):
-    """Who knows what an arch costs before it is trained: `feasibility.Predictor`, or a user's own."""
+    """Who knows what an arch costs before it is trained: `predictor.Predictor`, or a user's own."""
 
     def costs(self, arch: Arch) -> Mapping[str, float]:
         """By name: memory, throughput, macs, num_params; those at least that are objectives."""

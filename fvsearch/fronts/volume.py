@@ -8,7 +8,7 @@ import msgspec
 from fvsearch import pareto
 from fvsearch.archs.arch import Arch
 from fvsearch.archs.space import Space
-from fvsearch.costs.feasibility import Predictor
+from fvsearch.costs.predictor import Predictor
 from fvsearch.fronts.standing import Standing, minimised
 from fvsearch.records import Record
 from fvsearch.study import CHANCE, LEARNED, Objective, Study

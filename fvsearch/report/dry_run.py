@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from fvsearch.archs.layout import format_layout
 from fvsearch.calibrating.choose import NONE
 from fvsearch.calibrating.store import kept_for, load_calibration
-from fvsearch.costs.feasibility import Predictor, feasible_note, require_feasible
+from fvsearch.costs.feasibility import feasible_note, require_feasible
 from fvsearch.costs.formula import predict
+from fvsearch.costs.predictor import Predictor
 from fvsearch.data import describe_source, obstacle
 from fvsearch.engines import check_engine, engine_note
 from fvsearch.report.facts import engine_name

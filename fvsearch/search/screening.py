@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from fvsearch.archs.arch import Arch
 from fvsearch.archs.space import Params
-from fvsearch.costs.feasibility import Predictor, spread_over_memory, unseen_feasible
+from fvsearch.costs.feasibility import spread_over_memory, unseen_feasible
+from fvsearch.costs.predictor import Predictor
 from fvsearch.engines.base import Done, Engine, Expects, Infeasible, Outcome, Stopped, Suggestion, Wait
 from fvsearch.errors import ConfigError
 from fvsearch.records import Record

@@ -12,7 +12,7 @@ import msgspec
 
 from fvsearch.archs.arch import Arch
 from fvsearch.archs.layout import format_layout
-from fvsearch.costs.feasibility import Predictor
+from fvsearch.costs.predictor import Predictor
 from fvsearch.errors import ConfigError
 from fvsearch.fronts.standing import front, ledger_standings
 from fvsearch.ledger import Ledger, TrialRecord

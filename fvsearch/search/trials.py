@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from fvsearch.archs.layout import format_layout
-from fvsearch.costs.feasibility import Predictor
+from fvsearch.costs.predictor import Predictor
 from fvsearch.fronts.rungs import Rung, judge
 from fvsearch.ledger import Repeat, State, TrialRecord, now
 from fvsearch.meters.measured import Anchor

@@ -11,7 +11,7 @@ from ledgers import MIB, QUIET, STUDY, TRIALS, arch, empty, fill
 
 from fvsearch.archs.rules import Rules
 from fvsearch.archs.space import Space, StageSpace
-from fvsearch.costs.feasibility import Predictor
+from fvsearch.costs.predictor import Predictor
 from fvsearch.fronts.standing import ledger_standings
 from fvsearch.fronts.volume import Hypervolume, hypervolume, in_units, reference
 from fvsearch.study import Objective, Proposer, Study

@@ -1,7 +1,7 @@
 from collections.abc import Mapping
 
 from fvsearch.archs.space import Param, Params
-from fvsearch.costs.feasibility import Predictor
+from fvsearch.costs.predictor import Predictor
 from fvsearch.engines import Completed, Done, Infeasible, Outcome, Suggestion, Wait
 from fvsearch.library import load_study
 from fvsearch.search.screening import MAX_REFUSALS, Candidate, Screen

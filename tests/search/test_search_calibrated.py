@@ -11,7 +11,7 @@ from scripted import OPTUNA, SETTINGS, ScriptedPool, measure, train
 from fvsearch.calibrating.store import calibration_path, save_calibration
 from fvsearch.costs.calibration import Calibration
 from fvsearch.costs.conditions import Conditions, Items
-from fvsearch.costs.feasibility import Predictor
+from fvsearch.costs.predictor import Predictor
 from fvsearch.errors import ConfigError
 from fvsearch.fronts.standing import ledger_standings
 from fvsearch.ledger import Ledger

@@ -8,7 +8,7 @@ import pytest
 from scripted import EPOCHS, LONG, SETTINGS, ScriptedPool, train
 
 from fvsearch.archs.space import Param, Params
-from fvsearch.costs.feasibility import Predictor
+from fvsearch.costs.predictor import Predictor
 from fvsearch.engines import Completed, Done, Outcome, Stopped, Suggestion, Wait
 from fvsearch.fronts.standing import ledger_standings
 from fvsearch.ledger import Ledger

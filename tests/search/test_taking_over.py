@@ -7,7 +7,7 @@ import pytest
 from ledgers import MIB, STUDY, TRIALS, arch, empty, fill
 
 from fvsearch.archs.rules import Rules
-from fvsearch.costs.feasibility import Predictor
+from fvsearch.costs.predictor import Predictor
 from fvsearch.errors import ConfigError
 from fvsearch.ledger import Ledger, TrialRecord
 from fvsearch.meters.measured import Anchor

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fvsearch.archs.arch import Arch, Stage
 from fvsearch.archs.members import Members, State
 from fvsearch.archs.space import Space, members_of
-from fvsearch.costs.feasibility import Predictor
+from fvsearch.costs.predictor import Predictor
 
 Codes: TypeAlias = NDArray[np.int32]
 Numbers: TypeAlias = NDArray[np.float64]

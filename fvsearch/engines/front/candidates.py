@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from fvsearch.archs.arch import Arch
 from fvsearch.archs.space import Space
-from fvsearch.costs.feasibility import Predictor
+from fvsearch.costs.predictor import Predictor
 from fvsearch.engines.base import Costs
 from fvsearch.engines.front import DRAWN
 from fvsearch.engines.front.archs import Archs, all_archs, costs_of, drawn_archs

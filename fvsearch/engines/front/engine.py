@@ -14,7 +14,7 @@ from threadpoolctl import ThreadpoolController
 
 from fvsearch.archs.arch import Arch
 from fvsearch.archs.space import Param, Params, Space
-from fvsearch.costs.feasibility import Predictor
+from fvsearch.costs.predictor import Predictor
 from fvsearch.engines.base import Completed, Costs, Done, Outcome, Stopped, Suggestion, Wait
 from fvsearch.engines.front import check_front
 from fvsearch.engines.front.axes import Axes

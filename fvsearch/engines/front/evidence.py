@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fvsearch.archs.arch import Arch
-from fvsearch.costs.feasibility import Predictor
+from fvsearch.costs.predictor import Predictor
 from fvsearch.engines.front.archs import Archs, costs_of, drawn_archs
 from fvsearch.engines.front.features import Scale, features
 from fvsearch.engines.front.surrogate import Evidence

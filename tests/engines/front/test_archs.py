@@ -8,7 +8,7 @@ import pytest
 
 from fvsearch.archs.rules import Rules
 from fvsearch.archs.space import Range, Space, StageSpace
-from fvsearch.costs.feasibility import Predictor
+from fvsearch.costs.predictor import Predictor
 from fvsearch.engines.front.archs import Archs, all_archs, costs_of, drawn_archs
 from fvsearch.engines.front.features import Scale, features
 from fvsearch.library import load_study

@@ -8,7 +8,7 @@ import statistics
 import pytest
 
 from fvsearch.archs.space import Space, StageSpace
-from fvsearch.costs.feasibility import Predictor
+from fvsearch.costs.predictor import Predictor
 from fvsearch.engines import Completed, Done, Failed, Infeasible, Stopped, Suggestion, check_engine, engine_note, make_engine
 from fvsearch.engines.front.archs import all_archs, costs_of
 from fvsearch.errors import ConfigError

@@ -6,7 +6,7 @@ from optuna.testing.pytest_samplers import BasicSamplerTestCase, MultiObjectiveS
 from optuna.trial import TrialState
 
 from fvsearch import FrontSampler
-from fvsearch.costs.feasibility import Predictor
+from fvsearch.costs.predictor import Predictor
 from fvsearch.engines.front.engine import FrontEngine
 from fvsearch.errors import ConfigError
 from fvsearch.study import Objective, Proposer
