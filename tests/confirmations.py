@@ -7,7 +7,7 @@ from ledgers import EPOCHS, MIB, STUDY, TRIALS, arch
 from fvsearch.archs.arch import Arch
 from fvsearch.archs.layout import format_layout
 from fvsearch.ledger import Ledger
-from fvsearch.search.confirming import Confirmation
+from fvsearch.search.confirmations import Confirmation
 
 FRESH: dict[int, tuple[float, ...]] = {
     0: (0.950, 0.960, 0.970),

@@ -10,7 +10,8 @@ from fvsearch.study import LEARNED, Study
 from fvsearch.units import show_seconds
 
 if TYPE_CHECKING:
-    from fvsearch.search.confirming import Confirmation, Confirming, Watcher
+    from fvsearch.search.confirmations import Confirmation
+    from fvsearch.search.confirming import Confirming, Watcher
 
 
 @contextlib.contextmanager

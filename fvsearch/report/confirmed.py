@@ -16,7 +16,7 @@ from fvsearch.fronts.rungs import learned_objective
 from fvsearch.fronts.standing import Standing, minimised, turned
 from fvsearch.records import Record
 from fvsearch.report.intervals import Estimate, difference, mean
-from fvsearch.search.confirming import Confirmation
+from fvsearch.search.confirmations import Confirmation
 from fvsearch.study import LEARNED, Study
 from fvsearch.training.energy import add_joules
 

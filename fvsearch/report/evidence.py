@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from fvsearch.archs.arch import Arch
 from fvsearch.ledger import Ledger, TrialRecord
 from fvsearch.records import Record
-from fvsearch.search.confirming import confirmations
+from fvsearch.search.confirmations import confirmations
 
 Run = tuple[dict[str, float], ...]
 """A training: the metrics of each epoch, as the ledger keeps them."""

@@ -8,7 +8,7 @@ from fvsearch.fronts.standing import ledger_standings
 from fvsearch.ledger import Ledger, TrialRecord
 from fvsearch.ledger.crew import Coordinator, coordinators
 from fvsearch.records import Record
-from fvsearch.search.confirming import is_confirmed
+from fvsearch.search.to_confirm import is_confirmed
 from fvsearch.search.underway import Underway, time_left, underway
 from fvsearch.search.watching import CONFIRMING, Live, is_alive, read_live, seconds_since
 

@@ -23,7 +23,7 @@ from fvsearch.report.findings import study_findings
 from fvsearch.report.importance import Importance
 from fvsearch.report.rungs import RungRow, rung_rows
 from fvsearch.report.verdicts import Finding
-from fvsearch.search.confirming import confirmations, fresh_values
+from fvsearch.search.confirmations import confirmations, fresh_values
 from fvsearch.study import Study
 
 Pick = Literal["knee", "best", "fastest", "smallest"]

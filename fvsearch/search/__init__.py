@@ -6,6 +6,8 @@ trials         a trial's life, as pure functions
 taking_over    another study's ledger as a beginning
 quiet          what is measured with nothing else running
 confirming     front points trained again, with fresh seeds
+to_confirm     which points, in which order, with which seeds
+confirmations  what came of each, as the ledger keeps it
 transferring   run_transfer: every pre-training, every fine-tuning that starts from one
 comparing      archs measured against each other
 workers        the settings of a run, a pool by them, the jobs that are under way in it

@@ -6,7 +6,6 @@ written when it ends: interrupted at any point, the same call goes on from there
 """
 
 import contextlib
-import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -14,95 +13,19 @@ from pathlib import Path
 import msgspec
 
 from fvsearch.archs.arch import Arch
-from fvsearch.archs.layout import format_layout
 from fvsearch.data import check_source
 from fvsearch.errors import ConfigError, LockedError
 from fvsearch.files import locked_folder
-from fvsearch.fronts.posterior import posterior
-from fvsearch.fronts.rungs import learned_objective
-from fvsearch.fronts.standing import Standing, front, ledger_standings
-from fvsearch.ledger import Ledger, TrialRecord, now
+from fvsearch.fronts.standing import front, ledger_standings
+from fvsearch.ledger import Ledger, now
 from fvsearch.ledger.crew import join
 from fvsearch.records import Record
+from fvsearch.search.confirmations import Confirmation, confirmations
+from fvsearch.search.to_confirm import wanted
 from fvsearch.search.watching import CONFIRMING, DONE, keep_activity
 from fvsearch.search.workers import Jobs, RunSettings, as_sentence, open_pool
 from fvsearch.study import LEARNED, Confirm, Study
-from fvsearch.training.segment import Segment, SegmentResult, derive_seed, run_segment
-
-_KEY = "fvsearch:confirm:"
-
-
-class Confirmation(Record, frozen=True, kw_only=True):
-    """One training of an arch with a fresh seed.
-
-    Attributes:
-        layout: The arch's canonical layout at the study's image size.
-        trial: Number of the arch's trial; none is an arch that the search did not try.
-        repeat: Index of the seed: trials have those below the study's repeats, confirmations those from there on.
-        train_share: Share of the training split that was trained on; front points are confirmed on the search's own, Data.train_share.
-        reason: Why it failed; empty if it did not.
-        notes: What else a reader should know of how it went.
-        epochs: Metrics of each, as a Repeat's.
-        seconds: Device-seconds of each activity: import, build, compile, train, measure.
-        joules: Energy it took, "gpu" and "cpu", where they told it.
-        measured: Costs read from the device: memory in bytes.
-        ended: ISO 8601, UTC.
-    """
-
-    arch: Arch
-    layout: str
-    arch_hash: str
-    trial: int | None = None
-    repeat: int
-    seed: int
-    train_share: float = 1.0
-    reason: str = ""
-    notes: tuple[str, ...] = ()
-    epochs: tuple[dict[str, float], ...] = ()
-    seconds: dict[str, float] = msgspec.field(default_factory=dict)
-    joules: dict[str, float] = msgspec.field(default_factory=dict)
-    measured: dict[str, float] = msgspec.field(default_factory=dict)
-    memory_source: str = ""
-    backend: str = ""
-    device: str = ""
-    versions: dict[str, str] = msgspec.field(default_factory=dict)
-    ended: str = ""
-
-    @property
-    def failed(self) -> bool:
-        """Whether there is no value to take from it."""
-        return bool(self.reason) or not self.epochs
-
-    @property
-    def key(self) -> str:
-        """Under which the ledger keeps it."""
-        return f"{_KEY}{self.arch_hash}:{self.train_share:g}:{self.repeat:04d}"
-
-    def value(self, objective: str) -> float:
-        """What was learned by the last epoch, of the validation split."""
-        return self.epochs[-1][objective]
-
-
-def confirmations(ledger: Ledger) -> tuple[Confirmation, ...]:
-    """Every confirmation of a study, in the order of arch hash, share and repeat."""
-    return tuple(ledger.read_all(_KEY, Confirmation).values())
-
-
-def fresh_values(study: Study, trainings: Sequence[Confirmation]) -> dict[str, list[float]]:
-    """By arch hash, what trainings with fresh seeds on the whole training split told of the first learned objective."""
-    learned = learned_objective(study)
-    found: dict[str, list[float]] = {}
-    for one in trainings:
-        if not one.failed and one.train_share == study.data.train_share:
-            found.setdefault(one.arch_hash, []).append(one.value(learned))
-    return found
-
-
-def is_confirmed(ledger: Ledger) -> bool:
-    """Whether all trainings stand that the study itself asks for, of the front as it is now."""
-    asked = ledger.study.confirm
-    stands = {one.key for one in confirmations(ledger)}
-    return asked is None or all(one.key in stands for one in _wanted(ledger, asked.seeds, asked.archs, asked.train_shares))
+from fvsearch.training.segment import Segment, SegmentResult, run_segment
 
 
 class Confirming(Record, frozen=True, kw_only=True):
@@ -208,57 +131,8 @@ def confirm(
             f"numbers; give --backend {min(searched)}"
         )
     check_source(ledger.study.data)
-    _Confirming(ledger, settings, watcher).run(_wanted(ledger, seeds, archs, train_shares))
+    _Confirming(ledger, settings, watcher).run(wanted(ledger, seeds, archs, train_shares))
     return confirmations(ledger)
-
-
-def _wanted(ledger: Ledger, seeds: int, archs: Sequence[Arch], train_shares: Sequence[float]) -> list[Confirmation]:
-    """What is to stand in the end, as records of trainings that have not begun; every arch's first seed before any's second.
-
-    The front's points come first, those first whose place is least certain where the study has a posterior.
-    """
-    study, trials = ledger.study, {record.arch_hash: record for record in ledger.trials()}
-    further = [arch.canonical() for arch in archs]
-    baseline = study.baseline.canonical()
-    whole = {arch.arch_hash: arch for arch in (*(member.trial.arch for member in _least_certain_first(ledger)), baseline, *further)}
-    parts = {arch.arch_hash: arch for arch in (baseline, *further)}
-    shares = [share for share in dict.fromkeys(train_shares) if share != study.data.train_share]
-    targets = [(arch, study.data.train_share) for arch in whole.values()] + [(arch, share) for share in shares for arch in parts.values()]
-    fresh = {key: _fresh_repeats(study, key, trials.get(key), seeds) for key in whole}
-    return [
-        Confirmation(
-            arch=arch,
-            layout=format_layout(arch, study.data.image_shape[:2]),
-            arch_hash=arch.arch_hash,
-            trial=trials[arch.arch_hash].number if arch.arch_hash in trials else None,
-            repeat=fresh[arch.arch_hash][index],
-            seed=derive_seed(study.seed, arch.arch_hash, fresh[arch.arch_hash][index]),
-            train_share=share,
-        )
-        for index in range(seeds)
-        for arch, share in targets
-    ]
-
-
-def _least_certain_first(ledger: Ledger) -> list[Standing]:
-    """The front's points, and what was not observed there but is more likely than not on it, by how unsure that is.
-
-    By the search's own trainings alone: the order stays while fresh ones come in.
-    """
-    found = ledger_standings(ledger)
-    believed = posterior(ledger.study, found)
-    if believed is None:
-        return list(front(found))
-    chances = {number: belief.on_front for number, belief in believed.trials.items() if belief.on_front is not None}
-    members = [standing for standing in found if standing.place == "front" or chances.get(standing.number, 0.0) > 0.5]
-    return sorted(members, key=lambda standing: abs(chances.get(standing.number, 1.0) - 0.5))
-
-
-def _fresh_repeats(study: Study, arch_hash: str, trial: TrialRecord | None, count: int) -> list[int]:
-    """The first repeats whose seeds had no part in the search; a trial that was imported may have had more repeats than the study has."""
-    used = {repeat.seed for repeat in trial.repeats} if trial else set()
-    fresh = (repeat for repeat in itertools.count(study.repeats) if derive_seed(study.seed, arch_hash, repeat) not in used)
-    return list(itertools.islice(fresh, count))
 
 
 class _Confirming:

@@ -8,7 +8,7 @@ from commands import fvsearch, start, wait_until, working_in
 from ledgers import STUDY, TRIALS, fill
 
 from fvsearch.ledger import Ledger
-from fvsearch.search.confirming import confirmations
+from fvsearch.search.confirmations import confirmations
 from fvsearch.study.recipe import Recipe
 
 

@@ -8,7 +8,7 @@ import pytest
 from storms import require_nobody, require_whole
 
 from fvsearch.ledger import Ledger
-from fvsearch.search.confirming import confirmations
+from fvsearch.search.confirmations import confirmations
 
 
 @pytest.mark.slow

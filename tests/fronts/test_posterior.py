@@ -11,7 +11,7 @@ from ledgers import EVERY_STATE, STUDY, TRIALS, Trial, empty, fill
 from fvsearch.fronts.posterior import Posterior, posterior
 from fvsearch.fronts.standing import ledger_standings
 from fvsearch.ledger import Ledger
-from fvsearch.search.confirming import confirmations, fresh_values
+from fvsearch.search.confirmations import confirmations, fresh_values
 from fvsearch.study import Objective, Proposer
 
 FRONT = STUDY.with_settings(engine=Proposer(name="front"))

@@ -10,7 +10,7 @@ from scipy import stats
 
 from fvsearch.fronts.standing import Standing, ledger_standings
 from fvsearch.report.confirmed import Confirmed, confirmed
-from fvsearch.search.confirming import Confirmation
+from fvsearch.search.confirmations import Confirmation
 from fvsearch.study import Objective, Study
 
 

@@ -6,42 +6,26 @@ from typing import Any
 
 import msgspec
 import pytest
-from ledgers import STUDY, TRIALS, Trial, arch, empty, fill
+from ledgers import STUDY, TRIALS, arch, fill
 from scripted import ScriptedPool, train
 
 from fvsearch.errors import ConfigError
-from fvsearch.fronts.posterior import posterior
-from fvsearch.fronts.standing import ledger_standings
 from fvsearch.ledger import Ledger
 from fvsearch.pools import WorkerDied
 from fvsearch.search import workers
-from fvsearch.search.confirming import Confirmation, Confirming, confirm, confirm_study, confirmations
+from fvsearch.search.confirmations import confirmations
+from fvsearch.search.confirming import Confirming, confirm, confirm_study
 from fvsearch.search.workers import RunSettings
-from fvsearch.study import Confirm, Proposer
+from fvsearch.study import Confirm
 from fvsearch.training.segment import Segment, SegmentResult, derive_seed
 
 SETTINGS = RunSettings(backend="jax", workers=2)
 FURTHER = arch("B2(17, h64, m64, a4)")
 
 
-@pytest.fixture
-def small(tmp_path: Path) -> Ledger:
-    """Its front are trials 1, 2, 3 and 9."""
-    return fill(empty(tmp_path))
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Confirmation, ...]]:
-    def call(pool: ScriptedPool, ledger: Ledger, seeds: int = 2, *arguments: Any, **others: Any) -> tuple[Confirmation, ...]:
-        monkeypatch.setattr(workers, "make_pool", lambda *ignored, **options: pool)
-        return confirm(ledger, SETTINGS, seeds, *arguments, **others)
-
-    return call
-
-
-def test_front_and_baseline_get_fresh_seeds(small: Ledger, run: Callable[..., Any]) -> None:
+def test_front_and_baseline_get_fresh_seeds(small: Ledger, confirming: Callable[..., Any]) -> None:
     pool = ScriptedPool()
-    found = run(pool, small, 3)
+    found = confirming(pool, small, 3)
     assert len(found) == len(pool.segments()) == 5 * 3
     assert {one.trial for one in found} == {0, 1, 2, 3, 9}
     assert len({one.seed for one in found}) == 15
@@ -57,69 +41,34 @@ def test_front_and_baseline_get_fresh_seeds(small: Ledger, run: Callable[..., An
         assert one.ended
 
 
-def test_a_training_is_whole_in_a_folder_beside_the_trials(small: Ledger, run: Callable[..., Any]) -> None:
+def test_a_training_is_whole_in_a_folder_beside_the_trials(small: Ledger, confirming: Callable[..., Any]) -> None:
     pool = ScriptedPool()
-    run(pool, small, 1)
+    confirming(pool, small, 1)
     segment = next(segment for segment in pool.segments() if segment.arch == small.trials()[3].arch)
     assert (segment.from_epoch, segment.to_epoch, segment.max_memory) == (0, STUDY.recipe.epochs, None)
     assert segment.folder == str(small.folder / "trials" / "0003" / "repeat1")
     assert (segment.data, segment.recipe) == (STUDY.data, STUDY.recipe)
 
 
-def test_trials_are_left_as_they_are(small: Ledger, run: Callable[..., Any]) -> None:
+def test_trials_are_left_as_they_are(small: Ledger, confirming: Callable[..., Any]) -> None:
     before = small.trials()
-    run(ScriptedPool(), small)
+    confirming(ScriptedPool(), small)
     assert small.trials() == before
 
 
-def test_every_arch_has_its_first_seed_before_any_has_its_second(small: Ledger, run: Callable[..., Any]) -> None:
-    pool = ScriptedPool(1)
-    run(pool, small, 2)
-    assert len({segment.arch.arch_hash for segment in pool.segments()[:5]}) == 5
-
-
-def test_more_seeds_add_to_those_that_stand(small: Ledger, run: Callable[..., Any]) -> None:
-    first = run(ScriptedPool(), small, 2)
+def test_more_seeds_add_to_those_that_stand(small: Ledger, confirming: Callable[..., Any]) -> None:
+    first = confirming(ScriptedPool(), small, 2)
     again, more = ScriptedPool(), ScriptedPool()
-    assert run(again, small, 2) == first
+    assert confirming(again, small, 2) == first
     assert again.segments() == []
-    assert run(ScriptedPool(), small, 1) == first, "fewer take none away"
-    found = run(more, small, 4)
+    assert confirming(ScriptedPool(), small, 1) == first, "fewer take none away"
+    found = confirming(more, small, 4)
     assert len(more.segments()) == 10
     assert {one.key: one for one in found} | {one.key: one for one in first} == {one.key: one for one in found}
 
 
-def test_further_archs_and_shares_of_the_training_split(small: Ledger, run: Callable[..., Any]) -> None:
-    pool = ScriptedPool()
-    found = run(pool, small, 1, (FURTHER,), (0.25, 0.5))
-    whole = {one.arch_hash: one for one in found if one.train_share == 1}
-    assert len(whole) == 6
-    assert whole[FURTHER.arch_hash].trial is None
-    parts = {(one.arch_hash, one.train_share): one for one in found if one.train_share < 1}
-    both = (STUDY.baseline.arch_hash, FURTHER.arch_hash)
-    assert set(parts) == {(key, share) for key in both for share in (0.25, 0.5)}
-    assert len({one.seed for one in found if one.arch_hash == FURTHER.arch_hash}) == 1, "the same seeds, so that shares compare"
-    folders = {Path(segment.folder).relative_to(small.folder).as_posix(): segment for segment in pool.segments()}
-    assert len(folders) == len(found)
-    assert folders[f"confirm/{FURTHER.arch_hash}/repeat1"].data == STUDY.data
-    assert folders[f"confirm/{FURTHER.arch_hash}/repeat1-share0.25"].data == msgspec.structs.replace(STUDY.data, train_share=0.25)
-    assert folders["trials/0000/repeat1-share0.5"].arch == STUDY.baseline
-
-
-def test_a_share_that_is_said_twice_is_trained_once(small: Ledger, run: Callable[..., Any]) -> None:
-    pool = ScriptedPool()
-    found = run(pool, small, 1, (), (0.5, 0.5))
-    assert len(pool.segments()) == len(found) == 6
-
-
-def test_an_arch_of_the_front_that_is_asked_for_too_is_trained_once(small: Ledger, run: Callable[..., Any]) -> None:
-    pool = ScriptedPool()
-    run(pool, small, 1, (small.trials()[3].arch, STUDY.baseline))
-    assert len(pool.segments()) == 5
-
-
 @pytest.mark.parametrize("after", [0, 1, 4, 9])
-def test_an_interrupted_call_goes_on_and_repeats_nothing(after: int, small: Ledger, run: Callable[..., Any]) -> None:
+def test_an_interrupted_call_goes_on_and_repeats_nothing(after: int, small: Ledger, confirming: Callable[..., Any]) -> None:
     begun: list[Segment] = []
 
     def interrupted(segment: Segment) -> SegmentResult:
@@ -129,17 +78,17 @@ def test_an_interrupted_call_goes_on_and_repeats_nothing(after: int, small: Ledg
         return train(segment)
 
     with pytest.raises(KeyboardInterrupt):
-        run(ScriptedPool(1, run_segment=interrupted), small)
+        confirming(ScriptedPool(1, run_segment=interrupted), small)
     before = confirmations(small)
     assert len(before) == after, "each is written as it ends"
     pool = ScriptedPool(1)
-    found = run(pool, small)
+    found = confirming(pool, small)
     assert len(pool.segments()) == 10 - after
     assert len({one.key for one in found}) == len(found) == 10
     assert [one for one in found if one in before] == list(before)
 
 
-def test_what_fails_is_recorded_with_its_reason_and_not_tried_again(small: Ledger, run: Callable[..., Any]) -> None:
+def test_what_fails_is_recorded_with_its_reason_and_not_tried_again(small: Ledger, confirming: Callable[..., Any]) -> None:
     def odd(segment: Segment) -> SegmentResult:
         result, trial = train(segment), Path(segment.folder).parent.name
         if trial == "0001":
@@ -154,7 +103,7 @@ def test_what_fails_is_recorded_with_its_reason_and_not_tried_again(small: Ledge
         return result
 
     pool = ScriptedPool(run_segment=odd)
-    reasons = {one.trial: one.reason for one in run(pool, small, 1)}
+    reasons = {one.trial: one.reason for one in confirming(pool, small, 1)}
     assert reasons == {
         0: "",
         1: "the loss is NaN in epoch 1",
@@ -164,26 +113,26 @@ def test_what_fails_is_recorded_with_its_reason_and_not_tried_again(small: Ledge
     }
     assert len(pool.segments()) == 6, "a worker's first death costs a retry"
     again = ScriptedPool()
-    assert [one.failed for one in run(again, small, 1)].count(True) == 4
+    assert [one.failed for one in confirming(again, small, 1)].count(True) == 4
     assert again.segments() == []
 
 
-def test_an_error_that_nobody_foresaw_fails_one_training(small: Ledger, run: Callable[..., Any]) -> None:
+def test_an_error_that_nobody_foresaw_fails_one_training(small: Ledger, confirming: Callable[..., Any]) -> None:
     def broken(segment: Segment) -> SegmentResult:
         if segment.arch == STUDY.baseline:
             raise ValueError("no such\nthing")
         return train(segment)
 
-    found = {one.trial: one.reason for one in run(ScriptedPool(run_segment=broken), small, 1)}
+    found = {one.trial: one.reason for one in confirming(ScriptedPool(run_segment=broken), small, 1)}
     assert found == {0: "ValueError: no such thing", 1: "", 2: "", 3: "", 9: ""}
 
 
-def test_wrong_input_ends_it(small: Ledger, run: Callable[..., Any]) -> None:
+def test_wrong_input_ends_it(small: Ledger, confirming: Callable[..., Any]) -> None:
     def refuse(segment: Segment) -> SegmentResult:
         raise ConfigError("`batch_size` must be at most the training split's 40 images")
 
     with pytest.raises(ConfigError, match="`batch_size` must be at most"):
-        run(ScriptedPool(run_segment=refuse), small)
+        confirming(ScriptedPool(run_segment=refuse), small)
     assert confirmations(small) == ()
 
 
@@ -192,32 +141,13 @@ def test_another_backend_is_refused(small: Ledger) -> None:
         confirm(small, RunSettings(backend="torch"), 1)
 
 
-def test_a_trial_that_enters_the_front_later_is_trained_then(tmp_path: Path, run: Callable[..., Any]) -> None:
-    ledger = fill(empty(tmp_path), TRIALS[:3])
-    run(ScriptedPool(), ledger, 1)
-    better = Trial(layout="B2(17, h48, m128, a3)-2(9, h48, m96, a3)", top1=0.97, memory=8.0, predicted=8.1, throughput=2400)
-    fill(ledger, (better,))
-    pool = ScriptedPool()
-    run(pool, ledger, 1)
-    assert [segment.arch for segment in pool.segments()] == [arch(better.layout)]
-
-
-def test_the_seeds_of_an_imported_trial_are_not_fresh(tmp_path: Path, run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    ledger = fill(empty(tmp_path), TRIALS[:2])
-    baseline, one = ledger.trials()
-    used = tuple(msgspec.structs.replace(one.repeats[0], seed=derive_seed(STUDY.seed, one.arch_hash, repeat)) for repeat in (0, 1, 3))
-    imported = msgspec.structs.replace(one, repeats=used)
-    monkeypatch.setattr(ledger, "trials", lambda: (baseline, imported))
-    assert [found.repeat for found in run(ScriptedPool(), ledger, 2) if found.trial == 1] == [2, 4]
-
-
-def test_progress_is_told(small: Ledger, run: Callable[..., Any]) -> None:
+def test_progress_is_told(small: Ledger, confirming: Callable[..., Any]) -> None:
     told: list[Confirming] = []
-    run(ScriptedPool(), small, 2, watcher=told.append)
+    confirming(ScriptedPool(), small, 2, watcher=told.append)
     assert [progress.done for progress in told if progress.ended] == list(range(1, 11))
     assert {progress.total for progress in told} == {10}
     assert max(len(progress.running) for progress in told) == 2
-    run(ScriptedPool(), small, 3, watcher=told.append)
+    confirming(ScriptedPool(), small, 3, watcher=told.append)
     assert (told[-1].done, told[-1].total) == (15, 15)
 
 
@@ -238,24 +168,3 @@ def test_without_a_front_there_is_nothing_to_confirm(tmp_path: Path) -> None:
     fill(Ledger.create(tmp_path / "out", STUDY), TRIALS[6:8])
     with pytest.raises(ConfigError, match="has nothing on its front to confirm yet"):
         confirm_study(tmp_path / "out", SETTINGS)
-
-
-def test_with_a_posterior_the_least_certain_places_come_first(tmp_path: Path, run: Callable[..., Any]) -> None:
-    ledger = fill(empty(tmp_path, STUDY.with_settings(engine=Proposer(name="front"))))
-    believed = posterior(ledger.study, ledger_standings(ledger))
-    assert believed is not None
-    chances = {number: belief.on_front for number, belief in believed.trials.items() if belief.on_front is not None}
-    pool = ScriptedPool(1)
-    first = run(pool, ledger, 1)
-    numbers = [one.trial for segment in pool.segments() for one in first if one.arch == segment.arch]
-    *order, last = numbers
-    assert last == 0, "the baseline is no candidate"
-    # All of the front, and what was observed beside it but is more likely on it than not.
-    assert set(order) == {1, 2, 3, 9} | {number for number, chance in chances.items() if chance > 0.5} - {0}
-    doubts = [abs(chances[number] - 0.5) for number in order]
-    assert doubts == sorted(doubts)
-    assert doubts[0] < doubts[-1]
-    # What fresh seeds tell changes neither what is wanted nor its order.
-    again = ScriptedPool(1)
-    run(again, ledger, 2)
-    assert [segment.arch for segment in again.segments()] == [segment.arch for segment in pool.segments()]
