@@ -2,7 +2,6 @@
 
 import importlib.util
 import json
-import pkgutil
 import re
 import subprocess
 import sys
@@ -25,10 +24,13 @@ def floors() -> list[str]:
 
 
 def with_submodules(name: str) -> list[str]:
-    """A module, and all that is in it where it is a package."""
+    """A module, and all that is in it where it is a package, however deep; none of them is imported for that."""
     found = importlib.util.find_spec(f"fvsearch.{name}")
-    folders = found.submodule_search_locations if found else None
-    return [name, *(f"{name}.{inner.name}" for inner in pkgutil.walk_packages(folders))] if folders else [name]
+    if not found or not found.origin or not found.submodule_search_locations:
+        return [name]
+    folder = Path(found.origin).parent
+    files = (file.parent if file.name == "__init__.py" else file.with_suffix("") for file in folder.rglob("*.py"))
+    return sorted(".".join((name, *file.relative_to(folder).parts)) for file in files)
 
 
 FLOORS = floors()
@@ -36,7 +38,7 @@ BELOW_THE_KERAS_LINE = [inner for name in FLOORS[FLOORS.index("meters") + 1 :] f
 COORDINATOR = [name for name in FLOORS[: FLOORS.index("training")] if name not in ("testing", "explain", "hypermodel")]
 # KerasTuner's oracles are the one exception: they import keras, once an engine of theirs is made.
 WITHOUT_KERAS = [
-    *(inner for name in COORDINATOR for inner in with_submodules(name) if inner != "engines._oracles"),
+    *(inner for name in COORDINATOR for inner in with_submodules(name) if not inner.startswith("engines._oracles")),
     "training.segment",
     "training.measuring",
 ]

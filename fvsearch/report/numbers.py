@@ -19,7 +19,7 @@ from fvsearch.ledger import Ledger, TrialRecord
 from fvsearch.records import Record
 from fvsearch.report.confirmed import Confirmed, confirmed
 from fvsearch.report.facts import Bill, Facts, read_bill, read_facts
-from fvsearch.report.findings import study_findings
+from fvsearch.report.findings.reading import study_findings
 from fvsearch.report.importance import Importance
 from fvsearch.report.rungs import RungRow, rung_rows
 from fvsearch.report.verdicts import Finding

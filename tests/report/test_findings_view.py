@@ -8,7 +8,7 @@ from confirmations import enter, fresh
 from ledgers import STUDY, arch, empty, fill
 
 from fvsearch.ledger import Ledger
-from fvsearch.report.evidence import Evidence, gather
+from fvsearch.report.findings.evidence import Evidence, gather
 from fvsearch.report.findings_view import estimate
 from fvsearch.report.intervals import Estimate
 from fvsearch.report.numbers import summarise

@@ -6,11 +6,9 @@ import pytest
 from fvsearch.archs.arch import Arch
 from fvsearch.archs.layout import format_layout, parse_layout
 from fvsearch.library import load_study
-from fvsearch.report import kin
-from fvsearch.report.evidence import Evidence
-from fvsearch.report.findings import epochs_to_reach, fall, read_findings
-from fvsearch.report.intervals import Estimate
-from fvsearch.report.verdicts import Aspect, Finding, all_of, is_above, is_below, is_within, of_finding, over_pairs
+from fvsearch.report.findings.evidence import Evidence
+from fvsearch.report.findings.reading import read_findings
+from fvsearch.report.verdicts import Aspect, Finding
 
 EPOCHS = 10
 NOISE = (-0.002, 0.0, 0.002)
@@ -180,15 +178,6 @@ def test_a_larger_model_needs_more_data_if_what_it_wins_grows() -> None:
     assert aspect(6, 1, small, larger).verdict == "cannot tell"
 
 
-def test_the_fall_of_a_curve_and_the_epochs_to_its_share() -> None:
-    curve = tuple({"top1": score} for score in (0.4, 0.8, 0.7, 0.9, 1.0))
-    assert fall(curve) == pytest.approx(0.1 / 4)
-    assert epochs_to_reach(curve, 0.6) == pytest.approx(1.5)
-    assert epochs_to_reach(curve, 0.2) == pytest.approx(0.5)
-    assert epochs_to_reach(curve, 1.0) == 5
-    assert epochs_to_reach(({"top1": 0.0},)) == 0
-
-
 def test_the_shipped_study_trains_what_every_claim_needs() -> None:
     study = load_study("reinvestment-shapes")
     assert study.confirm is not None and study.space is not None
@@ -201,74 +190,3 @@ def test_the_shipped_study_trains_what_every_claim_needs() -> None:
     found = read_findings(evidence, study.baseline, EPOCHS)
     untold = [aspect.says for finding in found for aspect in finding.aspects if not aspect.comparisons]
     assert untold == ["they disagree on some images, both ways"]
-
-
-def estimate(low: float | None, high: float | None) -> Estimate:
-    return Estimate(value=0.0, low=low, high=high)
-
-
-def test_verdicts_of_differences() -> None:
-    none = estimate(None, None)
-    assert (is_above(none), is_below(none, 1.0), is_within(none, 1.0)) == ("cannot tell",) * 3
-    assert [is_above(estimate(*bounds)) for bounds in [(0.001, 0.1), (-0.1, -0.001), (-0.009, 0.009), (-0.02, 0.009)]] == [
-        "found",
-        "not found",
-        "tie",
-        "cannot tell",
-    ]
-    assert [is_within(estimate(*bounds), 1.0) for bounds in [(-1, 1), (1.1, 2), (-2, -1.1), (0, 2)]] == [
-        "found",
-        "not found",
-        "not found",
-        "cannot tell",
-    ]
-
-
-def test_verdicts_together() -> None:
-    assert all_of(["found", "found"]) == "found"
-    assert all_of(["found", "cannot tell"]) == all_of([]) == "cannot tell"
-    assert all_of(["cannot tell", "tie"]) == "not found"
-    assert over_pairs(["cannot tell", "found", "tie"]) == "found"
-    assert over_pairs(["tie", "cannot tell"]) == "tie"
-    assert over_pairs(["tie", "not found"]) == "not found"
-    assert over_pairs([]) == "cannot tell"
-    assert of_finding(["found", "found"]) == "found"
-    assert of_finding(["found", "cannot tell"]) == of_finding(["found", "not found"]) == "found in part"
-    assert of_finding(["tie", "cannot tell"]) == "not found"
-
-
-@pytest.mark.parametrize(
-    ("relation", "first", "second", "related"),
-    [
-        (kin.is_twin, "B2(17)-2(9)", "B4(17)", True),
-        (kin.is_twin, "B2(17)-2(9)", "B2(17)-2(17)", True),
-        (kin.is_twin, "B2(17)-1(9)", "B4(17)", False),
-        (kin.is_twin, "B2(17)-2(9, m1536)", "B4(17)", False),
-        (kin.is_twin, "B4(17)", "B4(17)", False),
-        (kin.by_mean_and_max, "B2(17)-1(9)-1(5)", "B2(17)-1(9, max)-1(5, max)", True),
-        (kin.by_mean_and_max, "B2(17)-1(9)-1(5)", "B2(17)-1(9, max)-1(5)", False),
-        (kin.by_mean_and_max, "B2(17)-2(9, naive)", "B2(17)-2(9, max)", False),
-        (kin.by_mean_and_max, "B2(17)-2(9, max)", "B2(17)-2(9)", False),
-        (kin.at_once_and_twice, "B2(17)-2(5)", "B2(17)-1(9)-1(5)", True),
-        (kin.at_once_and_twice, "B2(17)-2(5, naive)", "B2(17)-1(9)-1(5)", False),
-        (kin.is_deeper, "B3(17)-2(9, naive)", "B2(17)-2(9)", False),
-        (kin.at_once_and_twice, "B2(17)-2(5, max)", "B2(17)-1(9)-1(5)", False),
-        (kin.at_once_and_twice, "B2(17)-2(5)", "B2(17)-1(9)-1(5, m1536)", False),
-        (kin.is_deeper, "B4(17)-4(9)", "B2(17)-2(9)", True),
-        (kin.is_deeper, "B2(17)-2(9)-2(5)", "B2(17)-2(9)", True),
-        (kin.is_deeper, "B2(17)-2(9)-2(5, m1536)", "B2(17)-2(9)", False),
-        (kin.is_deeper, "B4(17)-1(9)", "B2(17)-2(9)", False),
-        (kin.is_deeper, "B4(17)-4(9, max)", "B2(17)-2(9)", False),
-        (kin.is_wider, "B2(17, h1024)-2(9)", "B2(17)-2(9)", True),
-        (kin.is_wider, "B2(17, h1024, m4096)-2(9)", "B2(17)-2(9)", False),
-        (kin.is_wider, "B2(17, h1024)-2(9, h512)", "B2(17)-2(9)", False),
-        (kin.has_larger_mlps, "B2(17, m4096)-2(9)", "B2(17)-2(9)", True),
-        (kin.has_larger_mlps, "B2(17, m4096)-2(9, m1536)", "B2(17)-2(9)", False),
-        (kin.is_wide_then_thin, "B2(17, m4096)-2(9)-1(5, m1536)", "B4(17)", True),
-        (kin.is_wide_then_thin, "B2(17, m4096)-2(9, m1536)-1(5)", "B4(17)", False),
-        (kin.is_wide_then_thin, "B2(17)-1(9, m1536)", "B4(17)", False),
-        (kin.is_wide_then_thin, "B2(17, h1024)-2(9, m1536)", "B4(17)", True),
-    ],
-)
-def test_how_archs_are_related(relation: kin.Related, first: str, second: str, related: bool) -> None:
-    assert relation(arch(first), arch(second)) is related
