@@ -22,7 +22,7 @@ from fvsearch.study import Objective, Proposer
 from fvsearch.training.environment import TRAINING, lasting_imports
 
 if TYPE_CHECKING:
-    from fvsearch.engines._oracles import Driven, Told
+    from fvsearch.engines._oracles.driven import Driven, Told
 
 Key = tuple[int, ...]
 """The index of each param's choice, in the order of the domains."""
@@ -52,7 +52,7 @@ class KerasTunerEngine:
     """Proposes by a KerasTuner oracle over an in-memory search that it owns.
 
     KerasTuner sees the index of a choice, for it takes True for 1. Random and grid go by no outcome, and propose nothing twice. Bayesian is
-    told a pessimistic score for what cannot be trained (_oracles.Bayesian). Hyperband asks for few epochs first and for more of what did
+    told a pessimistic score for what cannot be trained (_oracles/bayesian.py). Hyperband asks for few epochs first and for more of what did
     best; its full training is the recipe's.
 
     Args:
@@ -136,7 +136,7 @@ class KerasTunerEngine:
         return tuple(values[path] for path in self._choices)
 
     def _as_told(self, outcome: Outcome) -> "Told":
-        from fvsearch.engines._oracles import Told
+        from fvsearch.engines._oracles.driven import Told
 
         if isinstance(outcome, Infeasible | Failed):
             return Told(score=None, epochs=0)
