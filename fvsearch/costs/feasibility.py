@@ -3,7 +3,7 @@
 import itertools
 import math
 import random
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 
 import msgspec
 
@@ -196,7 +196,7 @@ def require_feasible(study: Study, predictor: Predictor) -> None:
     )
 
 
-def unseen_feasible(study: Study, predictor: Predictor, seen: set[str], rng: random.Random) -> Arch | None:
+def unseen_feasible(study: Study, predictor: Predictor, seen: Container[str], rng: random.Random) -> Arch | None:
     """A feasible arch whose hash is not among those seen; none where there is none (in a space too large to list: where none was drawn)."""
     if study.space is None:
         candidates: Iterable[Arch] = study.engine.archs

@@ -74,7 +74,9 @@ class OptunaEngine:
         with _quiet():
             trial = self._study.ask(self._distributions)
         self._in_study += 1
-        indices = tuple(trial.params[path] for path in self._choices)
+        # Asked for once: it is a copy each time.
+        params = trial.params
+        indices = tuple(params[path] for path in self._choices)
         self._asked.setdefault(indices, []).append(trial)
         return Suggestion(params=chosen(self._choices, indices))
 

@@ -19,7 +19,7 @@ from fvsearch.ledger.crew import Crew, join
 from fvsearch.ledger.owning import opened
 from fvsearch.pools import Pool
 from fvsearch.search.confirming import Confirming, confirm
-from fvsearch.search.quiet import measure_front, take_anchor
+from fvsearch.search.quiet import ended_trials, measure_front, take_anchor
 from fvsearch.search.screening import Candidate, Screen
 from fvsearch.search.taking_over import Imported, import_trials, open_source, starts_note, warm_starts
 from fvsearch.search.tally import Tally
@@ -117,7 +117,6 @@ class _Search:
     def run(self) -> None:
         """From wherever the ledger stands to the end."""
         self._bill()
-        self._hear(None)
         backend = self.settings.backend
         with self.crew.alone("measuring the baseline", self._tell_progress):
             anchor = self.ledger.anchor()
@@ -135,6 +134,7 @@ class _Search:
             self.baseline = Candidate(params=self._baseline_params(), arch=self.study.baseline, predicted=self.predictor.baseline)
             self.taken = self._take_over()
         self.screen = self._make_screen()
+        self._recall(self.screen)
         self.progress = msgspec.structs.replace(self.progress, feasible=self._say_feasible(self.screen))
         if self.tally.running or self._may_start():
             with open_pool(self.settings, self.ledger.folder, self.study.resources) as pool:
@@ -151,12 +151,9 @@ class _Search:
         """What fits of the study that the warm start names, its numbers after the baseline's; none where it names none."""
         if not isinstance(self.study.engine.warm_start, str):
             return None
-        if not self.tally.trials:
+        if self.ledger.is_empty:
             self.ledger.start(new_trial(self.study, self.baseline, self.settings.backend))
-        taken = import_trials(self.ledger, self.settings.backend, self.anchor, self.predictor)
-        for entry in self.ledger.entries():
-            self._note(entry)
-        return taken
+        return import_trials(self.ledger, self.settings.backend, self.anchor, self.predictor)
 
     def _say_feasible(self, screen: Screen) -> str:
         """What there is to search, and what the search begins with."""
@@ -176,12 +173,12 @@ class _Search:
             with open_pool(self.settings, self.ledger.folder, self.study.resources):
                 set_environment()
                 import_work()
-        screen = Screen(study, make_engine(study, self.predictor), self.predictor, warm_starts(study, self.taken))
-        for record in self.tally.running:
-            screen.dispatch(record.arch)
-        for record in self.tally.ended():
-            screen.tell(record.params, record.arch, record.outcome(study))
-        return screen
+        return Screen(study, make_engine(study, self.predictor), self.predictor, warm_starts(study, self.taken))
+
+    def _recall(self, screen: Screen) -> None:
+        """Take in all trials that the ledger holds by now, and let the engine know of them."""
+        for entry in self.ledger.history():
+            self._take_in(screen, entry)
 
     def _search(self, pool: Pool, screen: Screen) -> None:
         """Keep the workers busy until the trials asked for have ended; those that nobody works on come first."""
@@ -201,28 +198,30 @@ class _Search:
             for record, outcome in jobs.ended():
                 self._receive(jobs, screen, record, outcome)
 
-    def _hear(self, screen: Screen | None, patience: float = 0.0) -> None:
+    def _hear(self, screen: Screen, patience: float = 0.0) -> None:
         """Take in what others did, unless that was done a moment ago; the engine learns from their trials as from its own.
 
         Args:
-            screen: Before the engine; none before there is one.
+            screen: Before the engine.
             patience: Seconds that count as a moment.
         """
-        if screen is not None and (not self.crew.is_shared or time.monotonic() - self.heard < patience):
+        if not self.crew.is_shared or time.monotonic() - self.heard < patience:
             return
         self.heard = time.monotonic()
         self.crew.look()
         for entry in self.ledger.news():
-            record = entry.record
-            self._note(entry)
-            if screen is None:
-                continue
-            if record.state == "running":
-                screen.dispatch(record.arch)
-            else:
-                screen.tell(record.params, record.arch, record.outcome(self.study))
-                # An engine that had no more to propose may have, now that it knows this.
-                self.exhausted = False
+            self._take_in(screen, entry)
+
+    def _take_in(self, screen: Screen, entry: Entry) -> None:
+        """A trial as the ledger has it."""
+        record = entry.record
+        self._note(entry)
+        if record.state == "running":
+            screen.dispatch(record.arch)
+        else:
+            screen.tell(record.params, record.arch, record.outcome(self.study))
+            # An engine that had no more to propose may have, now that it knows this.
+            self.exhausted = False
 
     def _note(self, entry: Entry) -> None:
         """Keep how a trial stands."""
@@ -257,7 +256,7 @@ class _Search:
     def _next_trial(self, screen: Screen) -> TrialRecord | None:
         """Enter the next arch in the ledger, the baseline first, or a paused one again; none while the engine waits or when it is done."""
         while self._may_start():
-            candidate = screen.next() if self.tally.trials else self.baseline
+            candidate = screen.next() if self.tally.has_begun else self.baseline
             if not isinstance(candidate, Candidate):
                 self.exhausted = isinstance(candidate, Done)
                 return None
@@ -321,8 +320,9 @@ class _Search:
         if self.tally.running:
             return
         with self.crew.alone("measuring the front", self._tell_progress):
-            measure_front(self.ledger, self.settings, tuple(self.tally.trials.values()), self._tell_progress)
-            self.tally.measure(self.ledger.quiet_pass())
+            trials = ended_trials(self.ledger)
+            measure_front(self.ledger, self.settings, trials, self._tell_progress)
+            self.tally.measure(self.ledger.quiet_pass(), trials)
         if self.study.confirm is None or not self.tally.has_completed:
             return
         self.crew.look()
