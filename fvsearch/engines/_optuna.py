@@ -1,7 +1,7 @@
 """The Optuna engine: NSGA-II, NSGA-III, TPE, a Gaussian process and random search, by Optuna's samplers.
 
-What TPE and a Gaussian process look at is an in-memory study that the engine owns; NSGA-II and NSGA-III keep what they need of what they are
-told themselves. Neither is the ledger: refused and repeated suggestions are told here and nowhere else.
+TPE and a Gaussian process look at an in-memory study that the engine owns; NSGA-II and NSGA-III themselves keep what they need of what they
+are told. Neither is the ledger: refused and repeated suggestions are told here and nowhere else.
 """
 
 import random

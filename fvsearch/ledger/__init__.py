@@ -5,7 +5,6 @@ too: its params, values, states, constraints and a few user attributes are their
 beside them (_tables), changed in the same transactions.
 """
 
-import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,9 +15,9 @@ import msgspec
 from fvsearch.costs.calibration import Predictions
 from fvsearch.errors import ConfigError
 from fvsearch.files import no_room, write_atomically
-from fvsearch.ledger.address import Address, Kept, keep, read_kept
+from fvsearch.ledger._giving_way import make_room
+from fvsearch.ledger.address import LEDGER_FILE, STUDY_FILE, Address, Kept, keep, read_kept
 from fvsearch.ledger.records import Entry, Invocation, QuietPass, Repeat, RungDecision, State, Taken, TrialRecord, now
-from fvsearch.ledger.sameness import difference
 from fvsearch.meters.measured import Anchor
 from fvsearch.records import from_toml, show_value, to_toml
 from fvsearch.study import Study
@@ -43,9 +42,6 @@ __all__ = [
     "TrialRecord",
     "now",
 ]
-
-STUDY_FILE = "study.toml"
-LEDGER_FILE = "ledger.db"
 
 _ANCHOR, _QUIET, _PREDICTIONS = "fvsearch:anchor", "fvsearch:quiet", "fvsearch:predictions"
 _INVOCATION = "fvsearch:invocation:"
@@ -104,7 +100,7 @@ class Ledger:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             if not address:
-                cls._make_room(folder, study)
+                make_room(folder, study, lambda before: cls._connect(folder, before, None))
                 write_atomically(folder / STUDY_FILE, to_toml(study).encode())
                 return cls._connect(folder, study, None)
             ledger = cls._connect(folder, study, address, kept)
@@ -130,33 +126,6 @@ class Ledger:
                 )
             raise ConfigError(f"{folder} holds no study: `fvsearch run STUDY --out {folder}` makes one")
         return cls._connect(folder, from_toml(folder / STUDY_FILE, Study), Address.of_folder(kept) if kept else None, kept)
-
-    @classmethod
-    def _make_room(cls, folder: Path, study: Study) -> None:
-        """Remove the study in a folder that is another and never trained an epoch."""
-        path = folder / STUDY_FILE
-        if not path.exists():
-            return
-        before = from_toml(path, Study)
-        if not (found := difference(before, study)):
-            return
-        if not cls._is_blank(folder, before):
-            raise ConfigError(f"{folder} holds another study: {found}; give another folder with --out")
-        (folder / LEDGER_FILE).unlink(missing_ok=True)
-        shutil.rmtree(folder / "trials", ignore_errors=True)
-
-    @classmethod
-    def _is_blank(cls, folder: Path, study: Study) -> bool:
-        """Whether nothing was trained for the study in a folder, so that a mistake in its definition can be mended in place."""
-        if any((folder / "trials").glob("*/*/metrics.jsonl")):
-            return False
-        if not (folder / LEDGER_FILE).exists():
-            return True
-        ledger = cls._connect(folder, study, None)
-        try:
-            return all(record.state == "running" and not record.repeats for record in ledger.trials())
-        finally:
-            ledger.close()
 
     @classmethod
     def _connect(cls, folder: Path, study: Study, address: Address | None, kept: Kept | None = None) -> "Ledger":
