@@ -53,3 +53,12 @@ def test_one_by_one_comes_to_what_all_at_once_does(study: Study, trials: tuple[T
             require_same(tally, ledger, tuple(now[number] for number in sorted(now)), QuietPass(throughput={}, seconds=0.0))
         tally.measure(quiet, records)
         require_same(tally, ledger, tuple(now[number] for number in sorted(now)), quiet)
+
+
+def test_a_search_that_goes_on_hears_of_trials_in_the_order_of_their_ends_the_baseline_last(tmp_path: Path) -> None:
+    ledger = fill(empty(tmp_path, THREE), EVERY_STATE)
+    records, quiet = ledger.trials(), ledger.quiet_pass()
+    tally = Tally(THREE, reference(THREE), quiet)
+    for record in reversed(records):
+        tally.hear(record)
+    require_same(tally, ledger, records, quiet)
