@@ -166,8 +166,9 @@ class _Search:
 
     def _adopted(self, jobs: _Segments) -> TrialRecord | None:
         """A trial whose coordinator is gone, under its number, from now on ours; none where there is none."""
+        ours = {owner.number for owner in jobs.owners}
         for number, entry in sorted(self.entries.items()):
-            if entry.record.state != "running" or any(owner.number == number for owner in jobs.owners):
+            if entry.record.state != "running" or number in ours:
                 continue
             if self.crew.is_gone(entry.owner) and self.ledger.take(entry, on_backend(entry.record, self.settings.backend)):
                 return self._now_ours(on_backend(entry.record, self.settings.backend))
