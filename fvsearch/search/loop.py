@@ -17,7 +17,7 @@ from fvsearch.ledger.crew import Crew, join
 from fvsearch.ledger.owning import opened
 from fvsearch.pools import Pool
 from fvsearch.search.beginning import begin, least_predictor, make_screen, require_backend, say_feasible
-from fvsearch.search.confirming import Confirming, confirm
+from fvsearch.search.confirming import confirm
 from fvsearch.search.quiet import ended_trials, measure_front
 from fvsearch.search.screening import Candidate, Screen
 from fvsearch.search.taking_over import open_source
@@ -266,11 +266,8 @@ class _Search:
 
     def _confirm(self, asked: Confirm) -> None:
         """Train again, with fresh seeds, what the study says is to be confirmed."""
-
-        def tell(confirming: Confirming) -> None:
-            self._tell_progress(confirming.activity)
-
-        confirm(self.ledger, self.settings, asked.seeds, asked.archs, asked.train_shares, tell)
+        tell = self._tell_progress
+        confirm(self.ledger, self.settings, asked.seeds, asked.archs, asked.train_shares, lambda confirming: tell(confirming.activity))
 
     def _bill(self, patience: float = 0.0) -> None:
         """Keep the wall time of this start in the ledger, unless that was done a moment ago: a kill loses no more."""
