@@ -15,6 +15,7 @@ import gc
 import json
 import os
 import platform
+import resource
 import shutil
 import subprocess
 import sys
@@ -103,7 +104,10 @@ def one(options: argparse.Namespace, workers: int) -> dict[str, Any]:
         # Who opens the folder later has the password from here; the folder keeps none.
         os.environ[VARIABLE] = options.storage
     try:
-        return {"workers": workers, "tenths": search(study, folder, workers, options.storage), "seconds": read(study, folder, workers)}
+        tenths = search(study, folder, workers, options.storage)
+        # In KiB on Linux; the quiet pass reads all trials at the end.
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+        return {"workers": workers, "tenths": tenths, "peak_mib": peak, "seconds": read(study, folder, workers)}
     finally:
         shutil.rmtree(folder)
 

@@ -64,7 +64,7 @@ def test_a_change_is_made_as_a_whole_or_not_at_all(ledger: Ledger, monkeypatch: 
         raise KeyboardInterrupt
 
     record = ledger.start(started())
-    monkeypatch.setattr(ledger.storage, "set_trial_state_values", killed)
+    monkeypatch.setattr(tables, "insert_rows", killed)
     with pytest.raises(KeyboardInterrupt):
         ledger.update(completed(record))
     assert (ledger.trials(), optuna_states(ledger)) == ((record,), ["RUNNING"])

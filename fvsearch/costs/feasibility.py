@@ -3,14 +3,14 @@
 import itertools
 import math
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 
 import msgspec
 
 from fvsearch.archs.arch import Arch
 from fvsearch.archs.layout import format_layout
 from fvsearch.archs.space import Param, Space
-from fvsearch.costs.predictor import Predictor as Predictor  # search/loop.py takes it from here
+from fvsearch.costs.predictor import Predictor
 from fvsearch.errors import EmptySpaceError
 from fvsearch.records import Record
 from fvsearch.study import Study
@@ -103,7 +103,7 @@ def require_feasible(study: Study, predictor: Predictor) -> None:
     )
 
 
-def unseen_feasible(study: Study, predictor: Predictor, seen: set[str], rng: random.Random) -> Arch | None:
+def unseen_feasible(study: Study, predictor: Predictor, seen: Container[str], rng: random.Random) -> Arch | None:
     """A feasible arch whose hash is not among those seen; none where there is none (in a space too large to list: where none was drawn)."""
     if study.space is None:
         candidates: Iterable[Arch] = study.engine.archs

@@ -1,6 +1,7 @@
-"""The Optuna engine: NSGA-II, NSGA-III, TPE, a Gaussian process and random search over an in-memory Optuna study that it owns.
+"""The Optuna engine: NSGA-II, NSGA-III, TPE, a Gaussian process and random search, by Optuna's samplers.
 
-That study is the engine's memory and not the ledger: refused and repeated suggestions are told here and nowhere else.
+TPE and a Gaussian process look at an in-memory study that the engine owns; NSGA-II and NSGA-III themselves keep what they need of what they
+are told. Neither is the ledger: refused and repeated suggestions are told here and nowhere else.
 """
 
 import random
@@ -17,6 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 from fvsearch.archs.space import Param
 from fvsearch.engines._choices import Domains, choice_indices, chosen
 from fvsearch.engines._genetic import RefusalAware, RefusalAwareNSGAII, RefusalAwareNSGAIII
+from fvsearch.engines._seen import Seen
 from fvsearch.engines.base import Completed, Done, Failed, Infeasible, Outcome, Stopped, Suggestion, Wait
 from fvsearch.errors import ConfigError
 from fvsearch.pareto import minimise
@@ -24,8 +26,8 @@ from fvsearch.study import Direction, Proposer, Sampler
 
 Distributions: TypeAlias = dict[str, BaseDistribution]
 
-MEMORY = 200
-"""Suggestions after which a study is begun anew whose sampler does not look at it."""
+_ASKING = optuna.trial.create_trial(state=TrialState.RUNNING)
+"""What a sampler that looks at no study is told of the trial it is asked for: nothing."""
 
 FAILED = "failed"
 """The constraint that a failure violates, as badly as twice a budget would be; every other outcome has it at 0."""
@@ -55,9 +57,8 @@ class OptunaEngine:
         self._study = self._new_study(RandomSampler())
         self._seeded = False
         self._early: list[FrozenTrial] = []
-        self._in_study = 0
         self._asked: dict[tuple[int, ...], list[optuna.Trial]] = {}
-        self._told: set[tuple[int, ...]] = set()
+        self._told = Seen()
         self._constraints = dict.fromkeys(constraints, 0.0)
         self._seen: list[tuple[float, ...]] = []
 
@@ -71,12 +72,26 @@ class OptunaEngine:
                 for told in self._early:
                     self._learn(told)
                 self._early.clear()
+        indices = self._drawn() if self._forgets else self._asked_of_study()
+        return Suggestion(params=chosen(self._choices, indices))
+
+    def _drawn(self) -> tuple[int, ...]:
+        """What the sampler draws, which keeps what it needs: the study holds nothing, and costs nothing."""
+        study, sampler = self._study, self._study.sampler
+        found = sampler.sample_relative(study, _ASKING, sampler.infer_relative_search_space(study, _ASKING))
+        return tuple(
+            found[path] if path in found else sampler.sample_independent(study, _ASKING, path, distribution)
+            for path, distribution in self._distributions.items()
+        )
+
+    def _asked_of_study(self) -> tuple[int, ...]:
         with _quiet():
             trial = self._study.ask(self._distributions)
-        self._in_study += 1
-        indices = tuple(trial.params[path] for path in self._choices)
+        # Asked for once: it is a copy each time.
+        params = trial.params
+        indices = tuple(params[path] for path in self._choices)
         self._asked.setdefault(indices, []).append(trial)
-        return Suggestion(params=chosen(self._choices, indices))
+        return indices
 
     def tell(self, params: Mapping[str, Param], outcome: Outcome) -> None:
         """Learn what became of an arch, whether suggested here or not; told again, it changes nothing.
@@ -99,32 +114,24 @@ class OptunaEngine:
         if trial is not None:
             for name, value in constraints.items():
                 trial.set_constraint(name, value)
-            self._hear(self._study.tell(trial, values))
+            self._study.tell(trial, values)
         else:
             named = dict(zip(self._choices, indices, strict=True))
             self._learn(optuna.create_trial(values=values, params=named, distributions=self._distributions, constraints=constraints))
 
     def _learn(self, trial: FrozenTrial) -> None:
         """Let the sampler know of a trial that the study does not hold; before there is a sampler, keep it for it."""
+        sampler = self._study.sampler
         if not self._seeded:
             self._early.append(trial)
-        elif self._forgets:
-            self._hear(trial)
-        else:
-            self._study.add_trial(trial)
-
-    def _hear(self, trial: FrozenTrial) -> None:
-        """Let the sampler know of an ended trial; where it keeps what it needs of it, the study need not grow with all that is told."""
-        sampler = self._study.sampler
-        if isinstance(sampler, RefusalAware):
+        elif isinstance(sampler, RefusalAware):
             sampler.learn(trial)
-        if self._forgets and self._in_study >= MEMORY:
-            # What was asked for and not told is in the old study; once told, the sampler learns of it like of any other.
-            self._study, self._in_study = self._new_study(sampler), 0
-            self._asked.clear()
+        elif not self._forgets:
+            self._study.add_trial(trial)
 
     @property
     def _forgets(self) -> bool:
+        """Whether the sampler looks at no study: it remembers what it is told itself, or draws at random."""
         return isinstance(self._study.sampler, RefusalAware | RandomSampler)
 
     def _new_study(self, sampler: BaseSampler) -> optuna.Study:

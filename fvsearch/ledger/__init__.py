@@ -5,23 +5,21 @@ too: its params, values, states, constraints and a few user attributes are their
 beside them (_tables), changed in the same transactions.
 """
 
-import json
-import shutil
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from fvsearch.costs.calibration import Predictions
 from fvsearch.errors import ConfigError
 from fvsearch.files import no_room, write_atomically
-from fvsearch.ledger.address import Address, Kept, keep, read_kept
-from fvsearch.ledger.records import Invocation, QuietPass, Repeat, RungDecision, State, TrialRecord, now
-from fvsearch.ledger.sameness import difference
+from fvsearch.ledger._giving_way import make_room
+from fvsearch.ledger.address import LEDGER_FILE, STUDY_FILE, Address, Kept, keep, read_kept
+from fvsearch.ledger.records import Entry, Invocation, QuietPass, Repeat, RungDecision, State, Taken, TrialRecord, now
 from fvsearch.meters.measured import Anchor
-from fvsearch.records import from_toml, plain_text, show_value, to_toml
+from fvsearch.records import from_toml, show_value, to_toml
 from fvsearch.study import Study
 from fvsearch.study.transfer import is_transfer_folder
 
@@ -45,33 +43,8 @@ __all__ = [
     "now",
 ]
 
-STUDY_FILE = "study.toml"
-LEDGER_FILE = "ledger.db"
-
 _ANCHOR, _QUIET, _PREDICTIONS = "fvsearch:anchor", "fvsearch:quiet", "fvsearch:predictions"
 _INVOCATION = "fvsearch:invocation:"
-
-_ESCAPED = "\\u00"
-"""How JSON writes a control character, and letters with accents."""
-
-_UNFINISHED = ("running", "paused")
-
-
-class Entry(NamedTuple):
-    """A trial as it stands.
-
-    Attributes:
-        owner: The coordinator that entered it so.
-        revision: Of the study, with which it was entered.
-    """
-
-    record: TrialRecord
-    owner: str
-    revision: int
-
-
-class Taken(Exception):  # noqa: N818 - says what happened
-    """The arch was entered by another coordinator, or the last of the trials asked for was."""
 
 
 class Ledger:
@@ -89,6 +62,7 @@ class Ledger:
     """
 
     def __init__(self, folder: Path, study: Study, storage: "LedgerStorage", study_id: int, shared: Address | None = None) -> None:
+        from fvsearch.ledger._rows import TrialRows
         from fvsearch.ledger._shown import Shown
 
         self.folder = folder
@@ -98,6 +72,7 @@ class Ledger:
         self.shared = shared
         self.owner = uuid.uuid4().hex
         self._shown = Shown(storage, study_id, study)
+        self._rows = TrialRows(storage, study_id, self._shown, self.owner)
         self._heard = 0
 
     @classmethod
@@ -125,7 +100,7 @@ class Ledger:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             if not address:
-                cls._make_room(folder, study)
+                make_room(folder, study, lambda before: cls._connect(folder, before, None))
                 write_atomically(folder / STUDY_FILE, to_toml(study).encode())
                 return cls._connect(folder, study, None)
             ledger = cls._connect(folder, study, address, kept)
@@ -153,33 +128,6 @@ class Ledger:
         return cls._connect(folder, from_toml(folder / STUDY_FILE, Study), Address.of_folder(kept) if kept else None, kept)
 
     @classmethod
-    def _make_room(cls, folder: Path, study: Study) -> None:
-        """Remove the study in a folder that is another and never trained an epoch."""
-        path = folder / STUDY_FILE
-        if not path.exists():
-            return
-        before = from_toml(path, Study)
-        if not (found := difference(before, study)):
-            return
-        if not cls._is_blank(folder, before):
-            raise ConfigError(f"{folder} holds another study: {found}; give another folder with --out")
-        (folder / LEDGER_FILE).unlink(missing_ok=True)
-        shutil.rmtree(folder / "trials", ignore_errors=True)
-
-    @classmethod
-    def _is_blank(cls, folder: Path, study: Study) -> bool:
-        """Whether nothing was trained for the study in a folder, so that a mistake in its definition can be mended in place."""
-        if any((folder / "trials").glob("*/*/metrics.jsonl")):
-            return False
-        if not (folder / LEDGER_FILE).exists():
-            return True
-        ledger = cls._connect(folder, study, None)
-        try:
-            return all(record.state == "running" and not record.repeats for record in ledger.trials())
-        finally:
-            ledger.close()
-
-    @classmethod
     def _connect(cls, folder: Path, study: Study, address: Address | None, kept: Kept | None = None) -> "Ledger":
         from fvsearch.ledger import _opening as opening
 
@@ -195,24 +143,31 @@ class Ledger:
         query = sa.select(STUDIES.c.study_key).where(STUDIES.c.study_id == self.study_id)
         return str(self.storage.look(lambda connection: connection.execute(query).scalar_one()))
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no trial is entered."""
+        return self._rows.are_none
+
     def trials(self) -> tuple[TrialRecord, ...]:
         """Every trial, by number."""
         return tuple(entry.record for entry in self.entries())
 
-    def entries(self, after: int = -1) -> list[Entry]:
-        """Every trial that was entered or changed after a revision, by number."""
-        import sqlalchemy as sa
+    def entries(self) -> list[Entry]:
+        """Every trial, by number."""
+        return self._rows.changed(-1)
 
-        from fvsearch.ledger._tables import TRIALS
+    def history(self) -> Iterator[Entry]:
+        """Every trial, in the order in which they were last changed: so those that have ended come as they did.
 
-        columns = (TRIALS.c.number, TRIALS.c.record, TRIALS.c.owner, TRIALS.c.revision)
-        query = sa.select(*columns).where(TRIALS.c.study_id == self.study_id, TRIALS.c.revision > after).order_by(TRIALS.c.number)
-        rows = self.storage.look(lambda connection: connection.execute(query).all())
-        return [Entry(_decode(row.record, row.number), row.owner, row.revision) for row in rows]
+        A few are held at a time. What is news counts from here; a trial that changes meanwhile may come again, as it is then.
+        """
+        for entry in self._rows.in_order():
+            self._heard = max(self._heard, entry.revision)
+            yield entry
 
     def news(self) -> list[Entry]:
-        """Every trial that others entered or changed since this was last asked, by number; at first, all."""
-        found = self.entries(self._heard)
+        """Every trial that others entered or changed since this or `history` was last asked, by number; at first, all."""
+        found = self._rows.changed(self._heard)
         self._heard = max((entry.revision for entry in found), default=self._heard)
         return [entry for entry in found if entry.owner != self.owner]
 
@@ -226,30 +181,7 @@ class Ledger:
         Raises:
             Taken: The arch is another coordinator's, or so many trials there are. Nothing is entered.
         """
-        import sqlalchemy as sa
-
-        from fvsearch.ledger._tables import TRIALS, insert_rows, next_revision
-
-        ours = TRIALS.c.study_id == self.study_id
-
-        def enter(connection: "sqlalchemy.Connection") -> int:
-            revision = next_revision(connection, self.study_id)
-            known = sa.select(TRIALS.c.number, TRIALS.c.owner).where(ours, TRIALS.c.arch_hash == record.arch_hash)
-            if before := connection.execute(known).one_or_none():
-                if before.owner != self.owner:
-                    raise Taken
-                # Entered a moment ago, and the answer was lost.
-                return int(before.number)
-            if limit is not None:
-                own = sa.select(sa.func.count()).select_from(TRIALS).where(ours, sa.not_(TRIALS.c.imported))
-                if connection.execute(own).scalar_one() >= limit:
-                    raise Taken
-            trial_id, number = self._shown.begin(connection, record)
-            row = {"study_id": self.study_id, "number": number, "trial_id": trial_id, "arch_hash": record.arch_hash}
-            insert_rows(connection, TRIALS, [row | self._changed(msgspec.structs.replace(record, state="running"), revision)])
-            return number
-
-        return msgspec.structs.replace(record, number=self.storage.change(enter))
+        return msgspec.structs.replace(record, number=self.storage.change(lambda connection: self._rows.start(connection, record, limit)))
 
     def add(self, record: TrialRecord) -> None:
         """Enter a trial that has ended elsewhere, from its start to its end."""
@@ -262,7 +194,7 @@ class Ledger:
             entry: The trial as it was seen.
             record: To enter.
         """
-        return self._enter(record or entry.record, revision=entry.revision)
+        return self.storage.change(lambda connection: self._rows.enter(connection, record or entry.record, entry.revision))
 
     def update(self, record: TrialRecord) -> bool:
         """Enter how a trial stands now: a rung that it passed, that it is paused or goes on, or its end. An end is for good.
@@ -270,37 +202,7 @@ class Ledger:
         Returns:
             Whether it is entered, now or before: not where another coordinator took the trial over.
         """
-        return self._enter(record)
-
-    def _enter(self, record: TrialRecord, revision: int | None = None) -> bool:
-        """Change a trial that has not ended and is this owner's, or stands as it did at a revision."""
-        import sqlalchemy as sa
-
-        from fvsearch.ledger._tables import TRIALS, next_revision
-
-        this = (TRIALS.c.study_id == self.study_id, TRIALS.c.number == record.number)
-
-        def enter(connection: "sqlalchemy.Connection") -> bool:
-            new = next_revision(connection, self.study_id)
-            row = connection.execute(sa.select(TRIALS.c.trial_id, TRIALS.c.state, TRIALS.c.owner, TRIALS.c.revision).where(*this)).one()
-            mine = bool(row.owner == self.owner)
-            if row.state not in _UNFINISHED:
-                return mine
-            if not mine and row.revision != revision:
-                return False
-            connection.execute(sa.update(TRIALS).where(*this).values(self._changed(record, new)))
-            if record.state not in _UNFINISHED:
-                self._shown.end(connection, row.trial_id, record)
-            elif record.state != row.state:
-                self._shown.go_on(row.trial_id, record)
-            return True
-
-        return self.storage.change(enter)
-
-    def _changed(self, record: TrialRecord, revision: int) -> dict[str, Any]:
-        told = {"state": record.state, "imported": bool(record.imported), "owner": self.owner, "revision": revision}
-        # Python's JSON, for a diverged training's numbers are not all finite.
-        return told | {"record": json.dumps(msgspec.to_builtins(record), separators=(",", ":"))}
+        return self.storage.change(lambda connection: self._rows.enter(connection, record, None))
 
     def anchor(self) -> Anchor | None:
         """The baseline's costs on this device, if they were taken."""
@@ -343,14 +245,9 @@ class Ledger:
             text: Markdown, in place of the note that stood there; a note that a user wrote there stays.
             number: Of the trial; none is a note on the study.
         """
-        import sqlalchemy as sa
-
-        from fvsearch.ledger._tables import TRIALS
 
         def enter(connection: "sqlalchemy.Connection") -> None:
-            this = (TRIALS.c.study_id == self.study_id, TRIALS.c.number == number)
-            trial_id = None if number is None else connection.execute(sa.select(TRIALS.c.trial_id).where(*this)).scalar_one()
-            self._shown.note(text, trial_id)
+            self._shown.note(text, None if number is None else self._rows.trial_id(connection, number))
 
         self.storage.change(enter)
 
@@ -387,20 +284,3 @@ class Ledger:
             self.storage.set_study_system_attr(self.study_id, key, msgspec.to_builtins(value, str_keys=True))
 
         self.storage.change(enter)
-
-
-def _with_plain_texts(text: str) -> TrialRecord:
-    return msgspec.convert(plain_text(json.loads(text)), TrialRecord)
-
-
-def _decode(text: str, number: int) -> TrialRecord:
-    try:
-        try:
-            # JSON has control characters escaped.
-            record = msgspec.json.decode(text, type=TrialRecord) if _ESCAPED not in text else _with_plain_texts(text)
-        except msgspec.DecodeError:
-            # A diverged training's NaN, which is no JSON but Python's.
-            record = _with_plain_texts(text)
-    except ValueError as error:
-        raise ConfigError(f"a ledger must hold whole records, but that of trial {number} does not read: {error}") from None
-    return msgspec.structs.replace(record, number=number)

@@ -1,13 +1,11 @@
 """What Optuna's tools read of a trial: params, values, states, constraints, a few attributes, notes. Whole records are in our tables."""
 
-import contextlib
+import datetime
 import json
 from typing import TYPE_CHECKING, Any
 
-import optuna
 import sqlalchemy as sa
 from optuna.distributions import CategoricalDistribution, distribution_to_json
-from optuna.trial import TrialState
 
 from fvsearch.ledger import _tables as tables
 from fvsearch.ledger.records import TrialRecord
@@ -17,8 +15,18 @@ from fvsearch.study.budgets import is_met
 if TYPE_CHECKING:
     from fvsearch.ledger._storage import LedgerStorage
 
-UNFINISHED = {"running": TrialState.RUNNING, "paused": TrialState.WAITING}
+UNFINISHED = {"running": "RUNNING", "paused": "WAITING"}
 """Optuna's states of trials that have not ended."""
+
+ENDED = {"completed": "PRUNED", "failed": "FAIL", "infeasible": "PRUNED", "stopped": "PRUNED"}
+"""Of those that have; what is completed within its budget is COMPLETE."""
+
+_OF_STUDY: sa.BindParameter[int] = sa.bindparam("of_study")
+_TRIALS = tables.OPTUNA_TRIALS
+_LOCK = sa.select(tables.OPTUNA_STUDIES.c.study_id).where(tables.OPTUNA_STUDIES.c.study_id == _OF_STUDY).with_for_update()
+_LAST_NUMBER = sa.select(_TRIALS.c.number).where(_TRIALS.c.study_id == _OF_STUDY).order_by(_TRIALS.c.trial_id.desc()).limit(1)
+_BEGIN = sa.insert(_TRIALS)
+_CHANGE = sa.update(_TRIALS).where(_TRIALS.c.trial_id == sa.bindparam("of_trial"), _TRIALS.c.state.in_(tuple(UNFINISHED.values())))
 
 UNITS = {"memory": "memory (bytes)", "throughput": "throughput (images/s)", "macs": "macs per image"}
 """Of objectives, as Optuna's tools name their values: these have no room for a unit beside each number."""
@@ -45,9 +53,19 @@ class Shown:
         self._distributions = {path: CategoricalDistribution(choices) for path, choices in domains.items()}
         self._told = {path: distribution_to_json(distribution) for path, distribution in self._distributions.items()}
 
-    def begin(self, connection: sa.Connection, record: TrialRecord) -> tuple[int, int]:
-        """Enter a trial that runs: its id at Optuna's, and its number."""
-        trial_id = self._storage.create_new_trial(self._study_id)
+    def next_number(self, connection: sa.Connection) -> int:
+        """Of the trial that begins next; who begins one with Optuna's tools waits until the transaction ends, as they do for each other."""
+        ours = {"of_study": self._study_id}
+        connection.execute(_LOCK, ours).one()
+        last = connection.execute(_LAST_NUMBER, ours).scalar_one_or_none()
+        return 0 if last is None else int(last) + 1
+
+    def begin(self, connection: sa.Connection, record: TrialRecord, number: int) -> int:
+        """Enter a trial that runs: its id at Optuna's."""
+        row = {"number": number, "study_id": self._study_id, "state": "RUNNING", "datetime_start": _now()}
+        entered = connection.execute(_BEGIN, row).inserted_primary_key
+        assert entered is not None, "one row has one key"
+        trial_id = int(entered[0])
         params = [
             {
                 "trial_id": trial_id,
@@ -60,14 +78,12 @@ class Shown:
         told = {"layout": record.layout} | {f"predicted {UNITS.get(name, name)}": cost for name, cost in record.predicted.items()}
         tables.insert_rows(connection, tables.OPTUNA_PARAMS, params)
         tables.insert_rows(connection, tables.OPTUNA_ATTRIBUTES, _attributes(trial_id, told))
-        trials = tables.OPTUNA_TRIALS
-        number = connection.execute(sa.select(trials.c.number).where(trials.c.trial_id == trial_id)).scalar_one()
-        return trial_id, int(number)
+        return trial_id
 
-    def go_on(self, trial_id: int, record: TrialRecord) -> None:
+    def go_on(self, connection: sa.Connection, trial_id: int, record: TrialRecord) -> None:
         """Enter that a trial is paused, or runs again."""
-        with _whatever_it_is():
-            self._storage.set_trial_state_values(trial_id, UNFINISHED[record.state])
+        started = {"datetime_start": _now()} if record.state == "running" else {}
+        connection.execute(_CHANGE, {"of_trial": trial_id, "state": UNFINISHED[record.state]} | started)
 
     def end(self, connection: sa.Connection, trial_id: int, record: TrialRecord) -> None:
         """Enter a trial's end.
@@ -75,24 +91,19 @@ class Shown:
         What was trained over budget (the baseline may be) is not COMPLETE to Optuna, though its values are kept: optuna-dashboard looks for
         the best among all that are, whatever their constraints.
         """
-        states = {
-            "completed": TrialState.COMPLETE if is_met(record.constraints) else TrialState.PRUNED,
-            "failed": TrialState.FAIL,
-            "infeasible": TrialState.PRUNED,
-            "stopped": TrialState.PRUNED,
-        }
+        state = "COMPLETE" if record.state == "completed" and is_met(record.constraints) else ENDED[record.state]
+        changed = connection.execute(_CHANGE, {"of_trial": trial_id, "state": state, "datetime_complete": _now()})
+        if not changed.rowcount:
+            # Somebody ended or removed the trial with Optuna's tools: the record is ours, and Optuna's rows are theirs.
+            return
         known = {"reason": record.reason} if record.reason else {}
+        tables.insert_rows(connection, tables.OPTUNA_ATTRIBUTES, _attributes(trial_id, known))
+        # Optuna's samplers read one constraint a key; optuna-dashboard reads the older list, and Optuna itself both.
+        constraints = {"constraints": list(record.constraints.values())}
+        tables.insert_rows(connection, tables.OPTUNA_SYSTEM_ATTRIBUTES, _attributes(trial_id, constraints))
         values = [record.values[o.name] for o in self._study.objectives] if record.state == "completed" else []
-        with _whatever_it_is():
-            self._storage.set_trial_state_values(trial_id, states[record.state])
-            tables.insert_rows(connection, tables.OPTUNA_ATTRIBUTES, _attributes(trial_id, known))
-            # Optuna's samplers read one constraint a key; optuna-dashboard reads the older list, and Optuna itself both.
-            constraints = {"constraints": list(record.constraints.values())}
-            tables.insert_rows(connection, tables.OPTUNA_SYSTEM_ATTRIBUTES, _attributes(trial_id, constraints))
-            rows = [
-                {"trial_id": trial_id, "objective": index, "value": value, "value_type": "FINITE"} for index, value in enumerate(values)
-            ]
-            tables.insert_rows(connection, tables.OPTUNA_VALUES, rows)
+        rows = [{"trial_id": trial_id, "objective": index, "value": value, "value_type": "FINITE"} for index, value in enumerate(values)]
+        tables.insert_rows(connection, tables.OPTUNA_VALUES, rows)
 
     def note(self, text: str, trial_id: int | None) -> None:
         """Note, on a trial or on the study, where optuna-dashboard shows it; a note that a user wrote there stays."""
@@ -117,6 +128,6 @@ def _attributes(trial_id: int, told: dict[str, Any]) -> list[dict[str, Any]]:
     return [{"trial_id": trial_id, "key": key, "value_json": json.dumps(value)} for key, value in told.items()]
 
 
-def _whatever_it_is() -> contextlib.AbstractContextManager[None]:
-    """Somebody may have ended or removed the trial with Optuna's tools: the record is ours, and Optuna's rows are theirs."""
-    return contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError, KeyError)
+def _now() -> datetime.datetime:
+    """As Optuna's tables hold times: UTC, and nothing that says so."""
+    return datetime.datetime.now(datetime.UTC).replace(tzinfo=None)

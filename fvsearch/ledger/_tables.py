@@ -4,6 +4,7 @@ Every change of a study's trials takes the next revision of the study, and with 
 one after the other, and a reader who has seen a revision has seen all before it.
 """
 
+import functools
 from typing import Any
 
 import sqlalchemy as sa
@@ -52,7 +53,17 @@ COORDINATORS = sa.Table(
 """A row for each coordinator that joined: a count that rises while it lives, and what it does that one alone may do at a time."""
 
 # Of Optuna's tables, what is asked for or entered in one piece; through its storage it is a question for every row.
-OPTUNA_TRIALS = sa.table("trials", sa.column("trial_id"), sa.column("study_id"), sa.column("number"))
+OPTUNA_STUDIES = sa.table("studies", sa.column("study_id"))
+OPTUNA_TRIALS = sa.Table(
+    "trials",
+    sa.MetaData(),
+    sa.Column("trial_id", sa.Integer, primary_key=True),
+    sa.Column("study_id", sa.Integer),
+    sa.Column("number", sa.Integer),
+    sa.Column("state", sa.Enum("RUNNING", "COMPLETE", "PRUNED", "FAIL", "WAITING", name="trialstate")),
+    sa.Column("datetime_start", sa.DateTime),
+    sa.Column("datetime_complete", sa.DateTime),
+)
 OPTUNA_PARAMS = sa.table(
     "trial_params", sa.column("trial_id"), sa.column("param_name"), sa.column("param_value"), sa.column("distribution_json")
 )
@@ -69,11 +80,19 @@ OPTUNA_VALUES = sa.table(
 )
 
 
+_MINE = STUDIES.c.study_id == sa.bindparam("of_study")
+_NEXT_REVISION = sa.update(STUDIES).where(_MINE).values(revision=STUDIES.c.revision + 1)
+_NEXT_REVISION_TOLD = _NEXT_REVISION.returning(STUDIES.c.revision)
+_REVISION = sa.select(STUDIES.c.revision).where(_MINE)
+
+
 def next_revision(connection: sa.Connection, study_id: int) -> int:
     """The number of the change that begins; until it is committed no other change of the study begins."""
-    mine = STUDIES.c.study_id == study_id
-    connection.execute(sa.update(STUDIES).where(mine).values(revision=STUDIES.c.revision + 1))
-    return int(connection.execute(sa.select(STUDIES.c.revision).where(mine)).scalar_one())
+    mine = {"of_study": study_id}
+    if connection.dialect.update_returning:
+        return int(connection.execute(_NEXT_REVISION_TOLD, mine).scalar_one())
+    connection.execute(_NEXT_REVISION, mine)
+    return int(connection.execute(_REVISION, mine).scalar_one())
 
 
 def forget(connection: sa.Connection, study_id: int) -> None:
@@ -85,4 +104,10 @@ def forget(connection: sa.Connection, study_id: int) -> None:
 def insert_rows(connection: sa.Connection, table: Any, rows: list[dict[str, Any]]) -> None:
     """Enter rows in one piece; none is none."""
     if rows:
-        connection.execute(sa.insert(table), rows)
+        connection.execute(_insert(table), rows)
+
+
+@functools.cache
+def _insert(table: Any) -> sa.Insert:
+    """One for each table: SQLAlchemy compiles what it has seen no more."""
+    return sa.insert(table)

@@ -14,7 +14,8 @@ from fvsearch.records import Record, from_toml, to_toml
 VARIABLE = "FVSEARCH_STORAGE"
 """Of the environment: a URL that no list of processes shows, as it does a command line."""
 
-ADDRESS_FILE = "storage.toml"
+STUDY_FILE, LEDGER_FILE, ADDRESS_FILE = "study.toml", "ledger.db", "storage.toml"
+"""Of a study's folder: its definition, and its ledger, or what is kept of where that is."""
 
 ANSWERS_WITHIN = {
     "connect_timeout": 10,

@@ -2,7 +2,7 @@
 
 import datetime
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -128,6 +128,23 @@ class TrialRecord(Record, frozen=True, kw_only=True):
         if self.state in ("stopped", "paused"):
             return Stopped(epochs=self.epochs_done, values=tuple(self.values[o.name] for o in study.objectives))
         return Failed(reason=self.reason)
+
+
+class Entry(NamedTuple):
+    """A trial as it stands.
+
+    Attributes:
+        owner: The coordinator that entered it so.
+        revision: Of the study, with which it was entered.
+    """
+
+    record: TrialRecord
+    owner: str
+    revision: int
+
+
+class Taken(Exception):  # noqa: N818 - says what happened
+    """The arch was entered by another coordinator, or the last of the trials asked for was."""
 
 
 class QuietPass(Record, frozen=True, kw_only=True):

@@ -6,29 +6,27 @@ from pathlib import Path
 import msgspec
 
 from fvsearch import __version__
-from fvsearch.archs.space import Params
-from fvsearch.calibrating.choose import check_wanted, settle_predictions
+from fvsearch.calibrating.choose import check_wanted
 from fvsearch.costs.calibration import Predictions
-from fvsearch.costs.feasibility import Predictor, feasible_note, require_feasible
+from fvsearch.costs.feasibility import require_feasible
 from fvsearch.data import check_source, prepare_source
-from fvsearch.engines import Done, Failed, check_engine, engine_note, make_engine
-from fvsearch.errors import ConfigError
+from fvsearch.engines import Done, Failed, check_engine
 from fvsearch.fronts.volume import reference
 from fvsearch.ledger import STUDY_FILE, Entry, Invocation, Ledger, Taken, TrialRecord, now
 from fvsearch.ledger.crew import Crew, join
 from fvsearch.ledger.owning import opened
 from fvsearch.pools import Pool
-from fvsearch.search.confirming import Confirming, confirm
-from fvsearch.search.quiet import measure_front, take_anchor
+from fvsearch.search.beginning import begin, least_predictor, make_screen, require_backend, say_feasible
+from fvsearch.search.confirming import confirm
+from fvsearch.search.quiet import ended_trials, measure_front
 from fvsearch.search.screening import Candidate, Screen
-from fvsearch.search.taking_over import Imported, import_trials, open_source, starts_note, warm_starts
+from fvsearch.search.taking_over import open_source
 from fvsearch.search.tally import Tally
 from fvsearch.search.trials import asked_again, failed, new_trial, next_segment, on_backend, with_result
 from fvsearch.search.watching import CONFIRMING, DONE, Progress, Watcher, kept
 from fvsearch.search.workers import Jobs, RunSettings, as_sentence, open_pool
 from fvsearch.study import Confirm, Study
-from fvsearch.training.environment import set_environment
-from fvsearch.training.segment import Segment, SegmentResult, import_work, run_segment
+from fvsearch.training.segment import Segment, SegmentResult, run_segment
 from fvsearch.units import show_seconds
 
 POLL = 2.0
@@ -58,32 +56,16 @@ def run_study(study: Study, folder: Path, settings: RunSettings, watcher: Watche
     check_source(study.data)
     check_engine(study)
     check_wanted(settings.calibration, study, settings.backend)
-    require_feasible(study, _least_predictor(study))
+    require_feasible(study, least_predictor(study))
     # On a resume the other study's folder may be gone.
     if not (folder / STUDY_FILE).exists() and (other := open_source(study, folder)):
         other.close()
     prepare_source(study.data, lambda activity: watcher(Progress(activity=activity, done=0, total=study.trials)))
     with opened(study, folder, settings.storage) as ledger, join(ledger, settings.workers, settings.lease) as crew:
         if not settings.force_backend:
-            _require_backend(ledger, settings.backend)
+            require_backend(ledger, settings.backend)
         _Search(ledger, settings, kept(folder, watcher, crew.say if crew.is_shared else None), crew).run()
     return ledger
-
-
-def _least_predictor(study: Study) -> Predictor:
-    """Before anything is measured: an absolute memory budget is compared with what no device can save, the weights."""
-    memory = study.budget.limits().get("memory")
-    return Predictor.unmeasured(study) if memory is None or memory.relative else Predictor.unmeasured(study, memory={"weights": 1.0})
-
-
-def _require_backend(ledger: Ledger, backend: str) -> None:
-    # A start that could not even measure the baseline left no numbers.
-    before = {invocation.backend for invocation in ledger.invocations()} if ledger.anchor() else set()
-    if before and before != {backend}:
-        raise ConfigError(
-            f"{ledger.folder} was searched on {', '.join(sorted(before))}, and numbers of {backend} do not compare with it; "
-            f"give --backend {min(before)}, or another folder with --out, or --force-backend to have both in one study"
-        )
 
 
 _Segments = Jobs[TrialRecord, Segment, SegmentResult]
@@ -117,71 +99,19 @@ class _Search:
     def run(self) -> None:
         """From wherever the ledger stands to the end."""
         self._bill()
-        self._hear(None)
-        backend = self.settings.backend
-        with self.crew.alone("measuring the baseline", self._tell_progress):
-            anchor = self.ledger.anchor()
-            # One of another backend says nothing of this one's memory; one without a name is of the study's only backend.
-            if anchor is None or anchor.backend not in ("", backend):
-                anchor = take_anchor(self.ledger, self.settings, self._tell_progress)
-            self.anchor = anchor
-            self.predictions = settle_predictions(
-                self.ledger, self.settings.calibration, backend, self.anchor, here=self.settings.pool != "ray"
-            )
-            self.predictor = Predictor.anchored(
-                self.study, self.anchor.memory, self.anchor.throughput, backend=backend, calibration=self.predictions.calibration
-            )
-            require_feasible(self.study, self.predictor)
-            self.baseline = Candidate(params=self._baseline_params(), arch=self.study.baseline, predicted=self.predictor.baseline)
-            self.taken = self._take_over()
-        self.screen = self._make_screen()
-        self.progress = msgspec.structs.replace(self.progress, feasible=self._say_feasible(self.screen))
+        beginning = begin(self.ledger, self.settings, self.crew, self._tell_progress)
+        self.anchor, self.predictor, self.baseline = beginning.anchor, beginning.predictor, beginning.baseline
+        self.predictions = beginning.predictions
+        self.screen = make_screen(self.ledger, self.settings, beginning)
+        for entry in self.ledger.history():
+            self._take_in(self.screen, entry)
+        self.progress = msgspec.structs.replace(self.progress, feasible=say_feasible(self.study, beginning, self.screen))
         if self.tally.running or self._may_start():
             with open_pool(self.settings, self.ledger.folder, self.study.resources) as pool:
                 self._search(pool, self.screen)
         self._finish()
         self._bill()
         self._tell_progress(DONE)
-
-    def _baseline_params(self) -> Params:
-        space, baseline = self.study.space, self.study.baseline
-        return space.params(baseline) if space and space.contains(baseline) else {}
-
-    def _take_over(self) -> Imported | None:
-        """What fits of the study that the warm start names, its numbers after the baseline's; none where it names none."""
-        if not isinstance(self.study.engine.warm_start, str):
-            return None
-        if not self.tally.trials:
-            self.ledger.start(new_trial(self.study, self.baseline, self.settings.backend))
-        taken = import_trials(self.ledger, self.settings.backend, self.anchor, self.predictor)
-        for entry in self.ledger.entries():
-            self._note(entry)
-        return taken
-
-    def _say_feasible(self, screen: Screen) -> str:
-        """What there is to search, and what the search begins with."""
-        parts = (
-            feasible_note(self.study, self.predictor),
-            engine_note(self.study),
-            self.taken.sentence if self.taken else "",
-            starts_note(self.study, screen.skipped),
-        )
-        return "; ".join(filter(None, parts))
-
-    def _make_screen(self) -> Screen:
-        """A screen before an engine that knows the ledger."""
-        study = self.study
-        if (study.engine.name, self.settings.pool) == ("keras_tuner", "inline"):
-            # KerasTuner imports keras, in the process that is to train: so the training's way, with its backend and device.
-            with open_pool(self.settings, self.ledger.folder, self.study.resources):
-                set_environment()
-                import_work()
-        screen = Screen(study, make_engine(study, self.predictor), self.predictor, warm_starts(study, self.taken))
-        for record in self.tally.running:
-            screen.dispatch(record.arch)
-        for record in self.tally.ended():
-            screen.tell(record.params, record.arch, record.outcome(study))
-        return screen
 
     def _search(self, pool: Pool, screen: Screen) -> None:
         """Keep the workers busy until the trials asked for have ended; those that nobody works on come first."""
@@ -201,28 +131,30 @@ class _Search:
             for record, outcome in jobs.ended():
                 self._receive(jobs, screen, record, outcome)
 
-    def _hear(self, screen: Screen | None, patience: float = 0.0) -> None:
+    def _hear(self, screen: Screen, patience: float = 0.0) -> None:
         """Take in what others did, unless that was done a moment ago; the engine learns from their trials as from its own.
 
         Args:
-            screen: Before the engine; none before there is one.
+            screen: Before the engine.
             patience: Seconds that count as a moment.
         """
-        if screen is not None and (not self.crew.is_shared or time.monotonic() - self.heard < patience):
+        if not self.crew.is_shared or time.monotonic() - self.heard < patience:
             return
         self.heard = time.monotonic()
         self.crew.look()
         for entry in self.ledger.news():
-            record = entry.record
-            self._note(entry)
-            if screen is None:
-                continue
-            if record.state == "running":
-                screen.dispatch(record.arch)
-            else:
-                screen.tell(record.params, record.arch, record.outcome(self.study))
-                # An engine that had no more to propose may have, now that it knows this.
-                self.exhausted = False
+            self._take_in(screen, entry)
+
+    def _take_in(self, screen: Screen, entry: Entry) -> None:
+        """A trial as the ledger has it."""
+        record = entry.record
+        self._note(entry)
+        if record.state == "running":
+            screen.dispatch(record.arch)
+        else:
+            screen.tell(record.params, record.arch, record.outcome(self.study))
+            # An engine that had no more to propose may have, now that it knows this.
+            self.exhausted = False
 
     def _note(self, entry: Entry) -> None:
         """Keep how a trial stands."""
@@ -234,8 +166,9 @@ class _Search:
 
     def _adopted(self, jobs: _Segments) -> TrialRecord | None:
         """A trial whose coordinator is gone, under its number, from now on ours; none where there is none."""
+        ours = {owner.number for owner in jobs.owners}
         for number, entry in sorted(self.entries.items()):
-            if entry.record.state != "running" or any(owner.number == number for owner in jobs.owners):
+            if entry.record.state != "running" or number in ours:
                 continue
             if self.crew.is_gone(entry.owner) and self.ledger.take(entry, on_backend(entry.record, self.settings.backend)):
                 return self._now_ours(on_backend(entry.record, self.settings.backend))
@@ -257,7 +190,7 @@ class _Search:
     def _next_trial(self, screen: Screen) -> TrialRecord | None:
         """Enter the next arch in the ledger, the baseline first, or a paused one again; none while the engine waits or when it is done."""
         while self._may_start():
-            candidate = screen.next() if self.tally.trials else self.baseline
+            candidate = screen.next() if self.tally.has_begun else self.baseline
             if not isinstance(candidate, Candidate):
                 self.exhausted = isinstance(candidate, Done)
                 return None
@@ -321,8 +254,9 @@ class _Search:
         if self.tally.running:
             return
         with self.crew.alone("measuring the front", self._tell_progress):
-            measure_front(self.ledger, self.settings, tuple(self.tally.trials.values()), self._tell_progress)
-            self.tally.measure(self.ledger.quiet_pass())
+            trials = ended_trials(self.ledger)
+            measure_front(self.ledger, self.settings, trials, self._tell_progress)
+            self.tally.measure(self.ledger.quiet_pass(), trials)
         if self.study.confirm is None or not self.tally.has_completed:
             return
         self.crew.look()
@@ -332,11 +266,8 @@ class _Search:
 
     def _confirm(self, asked: Confirm) -> None:
         """Train again, with fresh seeds, what the study says is to be confirmed."""
-
-        def tell(confirming: Confirming) -> None:
-            self._tell_progress(confirming.activity)
-
-        confirm(self.ledger, self.settings, asked.seeds, asked.archs, asked.train_shares, tell)
+        tell = self._tell_progress
+        confirm(self.ledger, self.settings, asked.seeds, asked.archs, asked.train_shares, lambda confirming: tell(confirming.activity))
 
     def _bill(self, patience: float = 0.0) -> None:
         """Keep the wall time of this start in the ledger, unless that was done a moment ago: a kill loses no more."""

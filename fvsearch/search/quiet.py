@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
+import msgspec
+
 from fvsearch.archs.arch import Arch
 from fvsearch.archs.layout import format_layout
 from fvsearch.fronts.standing import front, standings
@@ -35,6 +37,13 @@ def take_anchor(ledger: Ledger, settings: RunSettings, tell: Callable[[str], Non
     return anchor
 
 
+def ended_trials(ledger: Ledger) -> tuple[TrialRecord, ...]:
+    """Every trial of a study that has ended, by number, without what its trainings came to: where it stands is told by the rest."""
+    records = (entry.record for entry in ledger.history())
+    ended = (msgspec.structs.replace(one, repeats=(), rungs=(), versions={}) for one in records if one.state not in ("running", "paused"))
+    return tuple(sorted(ended, key=lambda record: record.number))
+
+
 def measure_front(ledger: Ledger, settings: RunSettings, trials: tuple[TrialRecord, ...], tell: Callable[[str], None]) -> None:
     """The quiet pass: measure the throughput of baseline and front until every front point has been.
 
@@ -43,7 +52,7 @@ def measure_front(ledger: Ledger, settings: RunSettings, trials: tuple[TrialReco
     Args:
         ledger: Of the study; what was measured before stands there.
         settings: How it is run.
-        trials: All of the study.
+        trials: All of the study that have ended.
         tell: Told what is going on.
 
     Raises:

@@ -11,6 +11,7 @@ from fvsearch.costs.predictor import Predictor
 from fvsearch.engines.base import Done, Engine, Expects, Infeasible, Outcome, Stopped, Suggestion, Wait
 from fvsearch.errors import ConfigError
 from fvsearch.records import Record
+from fvsearch.search.outcomes import Outcomes
 from fvsearch.study import Study
 from fvsearch.study.budgets import is_met
 
@@ -57,7 +58,7 @@ class Screen:
         self._study = study
         self._engine = engine
         self._predictor = predictor
-        self._outcomes: dict[str, Outcome | None] = {}
+        self._outcomes = Outcomes()
         self._repeats: defaultdict[str, list[Params]] = defaultdict(list)
         self._suggested: dict[str, Params] = {}
         # The front engine spreads its starts itself, for it counts what else was evaluated.
@@ -122,7 +123,7 @@ class Screen:
     def _draw(self) -> Candidate | Done:
         """An unseen feasible arch, the same one for the same seed and history."""
         rng = random.Random(f"{self._study.seed}:{len(self._outcomes)}")
-        arch = unseen_feasible(self._study, self._predictor, set(self._outcomes), rng)
+        arch = unseen_feasible(self._study, self._predictor, self._outcomes, rng)
         if arch is None:
             return Done(reason="nothing within budget is left that was not tried")
         return self._candidate(arch)

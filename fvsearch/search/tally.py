@@ -1,75 +1,76 @@
-"""What a search counts of its trials, one trial at a time: what it costs to tell progress does not grow with the trials that have ended."""
+"""What a search counts of its trials, one trial at a time: neither time nor memory grows with the trials that have ended.
 
-import functools
-from collections.abc import Iterable, Iterator
+Of these it keeps the fronts' points and what they took all together, for their records are in the ledger.
+"""
+
+from collections.abc import Iterable
 from pathlib import Path
-
-import msgspec
 
 from fvsearch import pareto
 from fvsearch.fronts.rungs import Rung
 from fvsearch.fronts.standing import Standing, minimised, standing_alone
 from fvsearch.fronts.volume import MOST_OBJECTIVES, Reference, Units, baseline_units, growing_front, in_units
-from fvsearch.ledger import QuietPass, Repeat, TrialRecord
+from fvsearch.ledger import QuietPass, TrialRecord
 from fvsearch.search.underway import Spendings, seconds_left, spent, tells_time, underway
 from fvsearch.study import Study
 
 
 class Tally:
-    """The trials of a study by number, and what is asked of all of them.
+    """The trials of a study that have not ended, and what is asked of all of them.
 
     Args:
         study: Whose trials.
         point: That hypervolume is measured from.
         quiet: Throughputs measured with nothing else running.
-        records: Trials to begin with.
 
     Attributes:
-        trials: By number.
         started: How many are the study's own; those taken over from another are extra.
         done: How many of the study's own have ended, for now or for good.
         stopped: How many a rung stopped, or are paused.
+        has_begun: Whether there is a trial at all.
+        has_completed: Whether there is a front, or one that broke its budget.
         rungs: Who reached each rung, by the epochs after which it is.
     """
 
-    def __init__(self, study: Study, point: Reference, quiet: QuietPass, records: Iterable[TrialRecord] = ()) -> None:
+    def __init__(self, study: Study, point: Reference, quiet: QuietPass) -> None:
         self._study, self._point, self._quiet = study, point, quiet
-        self.trials: dict[int, TrialRecord] = {}
         self.started = self.done = self.stopped = 0
+        self.has_begun = self.has_completed = False
+        self._ended = bytearray()
         self._running: dict[int, TrialRecord] = {}
         self._paused: dict[str, TrialRecord] = {}
         self._front, self._volume = pareto.GrowingFront(), growing_front(study, point)
         self._units: Units | None = None
+        self._early: list[Standing] | None = []
         self._spent, self._baselines = Spendings(), Spendings()
         self.rungs = {epochs: Rung(study, epochs) for epochs in study.rung_epochs}
-        for record in records:
-            self.hear(record)
 
     def hear(self, record: TrialRecord) -> None:
         """Take in a trial that is new, or stands otherwise than before; an end is for good."""
-        before = self.trials.get(record.number)
+        if self._has_ended(record.number):
+            return
+        before = self._running.get(record.number) or self._paused.get(record.arch_hash)
         if before is not None:
-            if before.state not in ("running", "paused"):
-                return
             self._remove(before)
         self._add(record)
-        if record.is_baseline:
-            # Its costs are every trial's unit.
-            self.measure(self._quiet)
 
-    def measure(self, quiet: QuietPass) -> None:
+    def measure(self, quiet: QuietPass, records: Iterable[TrialRecord]) -> None:
         """Compare the trials anew, with what was measured with nothing else running.
 
         Args:
             quiet: The throughputs.
+            records: The trials; the baseline at least once it has ended.
         """
-        self._quiet = quiet
+        self._quiet, self._early = quiet, []
         self._front, self._volume = pareto.GrowingFront(), growing_front(self._study, self._point)
-        for record in self.trials.values():
+        for record in records:
             standing = standing_alone(self._study, record, None, quiet)
             if record.is_baseline:
-                self._units = baseline_units((standing,))
+                self._learn_units(standing)
             self._compare(standing)
+
+    def _has_ended(self, number: int) -> bool:
+        return number < len(self._ended) and bool(self._ended[number])
 
     def _remove(self, record: TrialRecord) -> None:
         """Take out a trial that had not ended."""
@@ -81,13 +82,13 @@ class Tally:
             self.done -= not record.imported
 
     def _add(self, record: TrialRecord) -> None:
-        self.trials[record.number] = record
+        self.has_begun = True
         self.started += not record.imported
         for rung in self.rungs.values():
             rung.add(record)
         standing = standing_alone(self._study, record, None, self._quiet)
         if record.is_baseline:
-            self._units = baseline_units((standing,))
+            self._learn_units(standing)
         if record.state == "running":
             self._running[record.number] = record
             return
@@ -95,17 +96,34 @@ class Tally:
         self.stopped += standing.place == "stopped"
         if record.state == "paused":
             self._paused[record.arch_hash] = record
+            return
+        # A byte for each, by number.
+        self._ended.extend(bytes(max(0, record.number + 1 - len(self._ended))))
+        self._ended[record.number] = 1
+        self.has_completed |= record.state == "completed"
         if tells_time(record):
             (self._baselines if record.is_baseline else self._spent).add(spent(record))
         self._compare(standing)
-        if record.state != "paused":
-            self.trials[record.number] = _slim(record)
+
+    def _learn_units(self, baseline: Standing) -> None:
+        """The baseline's costs are every trial's unit: those that ended before it are kept until it has, and measured by it again."""
+        self._units = baseline_units((baseline,))
+        early, self._volume = self._early or [], growing_front(self._study, self._point)
+        for standing in early:
+            self._add_volume(standing)
+        if baseline.place != "running":
+            self._early = None
 
     def _compare(self, standing: Standing) -> None:
         """Add a trial to the fronts, if it is feasible."""
         if standing.place != "dominated":
             return
         self._front.add(minimised(self._study, standing.values))
+        if self._early is not None:
+            self._early.append(standing)
+        self._add_volume(standing)
+
+    def _add_volume(self, standing: Standing) -> None:
         if self._units is not None and self._has_volume:
             self._volume.add(minimised(self._study, in_units(self._study, standing, self._units)))
 
@@ -122,11 +140,6 @@ class Tally:
     def has_paused(self) -> bool:
         """Whether an engine may ask for more of a trial."""
         return bool(self._paused)
-
-    @property
-    def has_completed(self) -> bool:
-        """Whether there is a front, or one that broke its budget."""
-        return any(record.state == "completed" for record in self.trials.values())
 
     @property
     def running(self) -> tuple[TrialRecord, ...]:
@@ -147,10 +160,6 @@ class Tally:
         """The paused trial of an arch."""
         return self._paused.get(arch_hash)
 
-    def ended(self) -> Iterator[TrialRecord]:
-        """Those that have, for now or for good, in the order in which they did."""
-        yield from sorted((record for record in self.trials.values() if record.state != "running"), key=lambda record: record.ended)
-
     def seconds_left(self, folder: Path, workers: int, until: float | None) -> float | None:
         """As underway.time_left.
 
@@ -162,14 +171,3 @@ class Tally:
         running = [underway(self._study, folder, record) for record in self.running]
         sample = self._spent if self._spent.count else self._baselines
         return seconds_left(sample, running, self._study.trials - self.started, workers, until)
-
-
-def _slim(record: TrialRecord) -> TrialRecord:
-    """An ended trial without what its trainings came to, which nobody asks a search for again; there are as many as there were."""
-    return msgspec.structs.replace(record, repeats=_blank(tuple(len(repeat.epochs) for repeat in record.repeats)), versions={}, rungs=())
-
-
-@functools.cache
-def _blank(epochs: tuple[int, ...]) -> tuple[Repeat, ...]:
-    """Repeats of so many epochs, of which nothing else is known: the same for all trials."""
-    return tuple(Repeat(seed=0, epochs=({},) * count) for count in epochs)

@@ -10,7 +10,7 @@ import pytest
 
 import fvsearch.engines
 from fvsearch.engines import Completed, Failed, Infeasible, Stopped, check_engine, make_engine
-from fvsearch.engines._genetic import divisions
+from fvsearch.engines._genetic import RefusalAware, divisions
 from fvsearch.engines._optuna import SAMPLERS, OptunaEngine
 from fvsearch.errors import ConfigError, MissingBackendError
 from fvsearch.pareto import hypervolume
@@ -273,13 +273,20 @@ def test_what_cannot_be_trained_is_proposed_less(sampler, bad):
     assert late < 12  # of 40; half of them without learning
 
 
+MEMORIES = ("nsga2", "tpe")
+"""A sampler that remembers what it is told itself, and one that looks at the study."""
+
+
 def told(engine):
     """The engine's own memory: values and constraints of its trials that count."""
-    return [(trial.values, trial.constraints) for trial in engine._study.trials if trial.values is not None]
+    sampler = engine._study.sampler
+    trials = sampler._newcomers if isinstance(sampler, RefusalAware) else engine._study.trials
+    return [(trial.values, trial.constraints) for trial in trials if trial.values is not None]
 
 
-def test_what_has_no_values_is_remembered_as_worse_than_all_seen():
-    engine = make("random")
+@pytest.mark.parametrize("sampler", MEMORIES)
+def test_what_has_no_values_is_remembered_as_worse_than_all_seen(sampler):
+    engine = make(sampler)
     first, second, third, fourth = ask(engine, 4)
     engine.tell(first, Completed(values=(0.5, 3e9), constraints={"memory": -0.5}))
     engine.tell(second, Completed(values=(0.25, 2e9), constraints={"memory": -0.5}))
@@ -291,8 +298,9 @@ def test_what_has_no_values_is_remembered_as_worse_than_all_seen():
         assert 3e9 < values[1] < 1e12
 
 
-def test_every_trial_has_every_constraint():
-    engine = make("random")
+@pytest.mark.parametrize("sampler", MEMORIES)
+def test_every_trial_has_every_constraint(sampler):
+    engine = make(sampler)
     first, second, third, fourth = ask(engine, 4)
     engine.tell(first, Infeasible(constraints={"memory": 0.5, "throughput": -0.1}))
     engine.tell(second, Completed(values=(0.5, 1.0)))
@@ -306,8 +314,9 @@ def test_every_trial_has_every_constraint():
     ]
 
 
-def test_what_is_told_first_stands():
-    engine = make("random")
+@pytest.mark.parametrize("sampler", MEMORIES)
+def test_what_is_told_first_stands(sampler):
+    engine = make(sampler)
     (params,) = ask(engine, 1)
     engine.tell(params, Completed(values=(0.5, 1.0)))
     engine.tell(params, Infeasible(constraints={"memory": 9.0}))
@@ -315,8 +324,9 @@ def test_what_is_told_first_stands():
     assert [values for values, _ in told(engine)] == [[-0.5, 1.0]]
 
 
-def test_two_suggestions_of_one_arch_are_one_trial():
-    engine = make("random", {"stages.0.depth": (1, 2)})
+@pytest.mark.parametrize("sampler", MEMORIES)
+def test_two_suggestions_of_one_arch_are_one_trial(sampler):
+    engine = make(sampler, {"stages.0.depth": (1, 2)})
     ask(engine, 20)
     engine.tell({"stages.0.depth": 1}, Completed(values=(0.5, 1.0)))
     engine.tell({"stages.0.depth": 2}, Completed(values=(0.6, 2.0)))

@@ -15,6 +15,7 @@ from fvsearch.ledger import Ledger
 PACKAGE = Path(fvsearch.__file__).parent
 
 TELLS_THE_TIME = {
+    ("ledger/_shown.py", "now"),
     ("ledger/records.py", "now"),
     ("training/environment_file.py", "now"),
     ("search/watching.py", "now"),

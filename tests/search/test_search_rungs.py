@@ -12,7 +12,7 @@ from fvsearch.costs.predictor import Predictor
 from fvsearch.engines import Completed, Done, Outcome, Stopped, Suggestion, Wait
 from fvsearch.fronts.standing import ledger_standings
 from fvsearch.ledger import Ledger
-from fvsearch.search import loop, workers
+from fvsearch.search import beginning, workers
 from fvsearch.search.loop import run_study
 from fvsearch.search.workers import RunSettings
 from fvsearch.study import EarlyStopping, Proposer, Study
@@ -146,7 +146,7 @@ def engines(monkeypatch: pytest.MonkeyPatch) -> list[Halving]:
         made.append(Halving([defaults | stage | {"stages.0.depth": d, "stages.1.depth": e} for d in (1, 2) for e in (1, 2)]))
         return made[-1]
 
-    monkeypatch.setattr(loop, "make_engine", make)
+    monkeypatch.setattr(beginning, "make_engine", make)
     return made
 
 

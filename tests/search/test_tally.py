@@ -51,12 +51,14 @@ def test_one_by_one_comes_to_what_all_at_once_does(study: Study, trials: tuple[T
                 now[event.number] = event
             tally.hear(event)
             require_same(tally, ledger, tuple(now[number] for number in sorted(now)), QuietPass(throughput={}, seconds=0.0))
-        tally.measure(quiet)
+        tally.measure(quiet, records)
         require_same(tally, ledger, tuple(now[number] for number in sorted(now)), quiet)
 
 
-def test_what_is_kept_of_an_ended_trial_tells_an_engine_the_same(tmp_path: Path) -> None:
-    ledger = fill(empty(tmp_path), EVERY_STATE)
-    tally = Tally(STUDY, reference(STUDY), ledger.quiet_pass(), ledger.trials())
-    outcomes = {record.number: record.outcome(STUDY) for record in ledger.trials() if record.state != "running"}
-    assert {record.number: record.outcome(STUDY) for record in tally.ended()} == outcomes
+def test_a_search_that_goes_on_hears_of_trials_in_the_order_of_their_ends_the_baseline_last(tmp_path: Path) -> None:
+    ledger = fill(empty(tmp_path, THREE), EVERY_STATE)
+    records, quiet = ledger.trials(), ledger.quiet_pass()
+    tally = Tally(THREE, reference(THREE), quiet)
+    for record in reversed(records):
+        tally.hear(record)
+    require_same(tally, ledger, records, quiet)
