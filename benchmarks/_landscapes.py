@@ -9,7 +9,7 @@ archs were drawn from:
     noisy          the seeds' noise doubled
     off-10, off-30 true costs lie off the predicted ones by 10 or 30 percent, each arch's by itself
     network        accuracy is a random network of the params, with as much of a trend that rises in each: no log, parameters or macs in it
-    unstructured   every arch's accuracy by itself: nothing can be learned
+    unstructured   every arch's accuracy by itself: nothing can be learned; of five draws, in turn
 
 There are two tables (_table.py). These names are of the first, digits; `shapes-table`, `shapes-fitted-25` and so on are of the second.
 """
@@ -197,10 +197,9 @@ def network(name: str) -> Numbers:
     return _like_table(name, _standard(wiggle) + _standard(trend))
 
 
-@functools.cache
-def unstructured(name: str) -> Numbers:
+def unstructured(name: str, draw: int = 0) -> Numbers:
     """(archs,) by chance alone, spread as the table is."""
-    return _like_table(name, norm.ppf([chance(arch, "unstructured") for arch in whole(name).archs]))
+    return _like_table(name, norm.ppf([chance(arch, f"unstructured {draw}") for arch in whole(name).archs]))
 
 
 def _like_table(name: str, values: Numbers) -> Numbers:
@@ -280,8 +279,18 @@ LANDSCAPES: dict[str, tuple[str, str]] = {
 """By name: of which table, and what."""
 
 
+DRAWS = 5
+"""Of a landscape that is by chance alone: in one of them some engine is lucky, whose first archs are the same in each repeat."""
+
+
+def drawn(name: str, repeat: int) -> str:
+    """The landscape that a repeat searches: where it is by chance alone, one of several draws."""
+    return f"{name}#{repeat % DRAWS}" if LANDSCAPES[name][1] == "unstructured" else name
+
+
 @functools.cache
 def landscape(name: str) -> Landscape:
-    """By name; made once a process."""
+    """By name, or by the name of one of its draws; made once a process."""
+    name, _, draw = name.partition("#")
     of, kind = LANDSCAPES[name]
-    return KINDS[kind](of)
+    return _over_space(of, functools.partial(unstructured, draw=int(draw))) if draw else KINDS[kind](of)

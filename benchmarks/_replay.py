@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import msgspec
 from _from_list import FromList
-from _landscapes import Landscape, landscape, table
+from _landscapes import Landscape, drawn, landscape, table
 from _scores import Score
 
 from fvsearch.costs.predictor import Predictor
@@ -53,7 +53,8 @@ def replay(name: str, searcher: str, repeat: int, trials: int) -> dict[str, list
         repeat: Seeds the engine, and says which noise archs have.
         trials: The baseline's counted in.
     """
-    land, who = landscape(name), SEARCHERS[searcher]
+    name, who = drawn(name, repeat), SEARCHERS[searcher]
+    land = landscape(name)
     trials = min(trials, who.most)
     study = _study(land, who, repeat, trials)
     predictor = Predictor(study, margins=None if who.refuses else dict.fromkeys(study.budget.limits(), math.inf))

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from fvsearch.costs.predictor import Predictor
 from fvsearch.engines.front.evidence import Encoder, Observation
-from fvsearch.engines.front.surrogate import Surrogate
+from fvsearch.engines.front.mixture import Mixture
 from fvsearch.fronts.volume import reference
 from fvsearch.pareto import front, hypervolume
 from fvsearch.study.budgets import is_met, violations
@@ -58,7 +58,7 @@ class Score:
             return self._points
         archs = landscape(self._name).archs
         observations = [Observation(archs[row], point[0]) for row, point in zip(self._rows, self._points, strict=True)]
-        mean, _ = Surrogate(encoder.evidence(observations)).observed()
+        mean, _ = Mixture(encoder.evidence(observations)).observed()
         return [[float(value), *point[1:]] for value, point in zip(mean, self._points, strict=True)]
 
 

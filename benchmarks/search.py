@@ -25,7 +25,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
-from _landscapes import LANDSCAPES
+from _landscapes import LANDSCAPES, drawn
 from _replay import SEARCHERS, replay
 from _scores import optimum
 from _search_pages import Found, Won, plot, shown, write_page
@@ -48,7 +48,7 @@ def main() -> None:
     tasks = list(itertools.product(options.landscapes, options.engines, range(options.repeats)))
     found = read(options.folder, options.trials)
     missing = [task for task in tasks if options.fresh or task not in found]
-    for name in dict.fromkeys(name for name, _, _ in missing):
+    for name in dict.fromkeys(drawn(name, repeat) for name, _, repeat in missing):
         # Here, so that the jobs, which are forks of this process, have it.
         optimum(name)
     for task, won in run(missing, options.trials, options.jobs):

@@ -34,6 +34,9 @@ _CLIMBED = 8
 _NEAR = 0.03
 """How far off its cost a start may lie, as a share of the range that starts are spread over, in logarithms."""
 
+_ALIKE = 1e-3
+"""Starts that promise as much but for this, in standard deviations of accuracy, are drawn from."""
+
 
 class FrontEngine:
     """Proposes by expected hypervolume improvement over all archs that meet the budget as predicted.
@@ -134,7 +137,7 @@ class FrontEngine:
         return self._best(candidates, left)
 
     def _start(self, candidates: Candidates, left: NDArray[np.bool_]) -> Arch:
-        """A random arch of the cost, of those that starts are spread over, that what is known lies farthest from."""
+        """Of the cost, among those that starts are spread over, that what is known lies farthest from: the arch that promises most."""
         known = [*(told.arch for told in self._told.values()), *self._pending.values()]
         position = np.log(candidates.costs[self._cost])
         targets = np.linspace(position.min(), position.max(), max(2, self._study.engine.num_starts))
@@ -145,7 +148,9 @@ class FrontEngine:
         rows = np.flatnonzero(left)
         off = np.abs(position[rows] - targets[np.argmax(gaps)])
         near = rows[off <= max(off.min(), _NEAR * (targets[-1] - targets[0]))]
-        return candidates.archs.arch(int(near[random.Random(f"{self._study.seed}/{len(known)}").randrange(len(near))]))
+        promise = self._encoder.promise(self._inputs(candidates)[near])
+        best = near[promise >= promise.max() - _ALIKE]
+        return candidates.archs.arch(int(best[random.Random(f"{self._study.seed}/{len(known)}").randrange(len(best))]))
 
     def _best(self, candidates: Candidates, left: NDArray[np.bool_]) -> Arch:
         """The arch that the front is expected to gain most from."""

@@ -10,7 +10,7 @@ from fvsearch.archs.arch import Arch
 from fvsearch.costs.predictor import Predictor
 from fvsearch.engines.front.archs import Archs, costs_of, drawn_archs
 from fvsearch.engines.front.features import Scale, features
-from fvsearch.engines.front.surrogate import Evidence
+from fvsearch.engines.front.surrogate import Evidence, Inputs
 from fvsearch.study import Study
 
 Numbers: TypeAlias = NDArray[np.float64]
@@ -60,6 +60,10 @@ class Encoder:
         """(archs, features)."""
         return self._scale(features(archs, self._shape))
 
+    def promise(self, inputs: Inputs) -> Numbers:
+        """(archs,) of (archs, features): how good each is expected to be before anything is seen, in standard deviations."""
+        return np.asarray(inputs @ self._scale.slopes, float)
+
     def evidence(self, observations: Sequence[Observation]) -> Evidence:
         """Observations as the surrogate takes them."""
         rungs = sorted({one.epochs for one in observations if one.epochs is not None})
@@ -70,6 +74,8 @@ class Encoder:
             trainings=np.array([one.trainings for one in observations], float),
             rungs=np.array([0 if one.epochs is None else 1 + rungs.index(one.epochs) for one in observations], np.int64),
             sizes=self._scale.plain(features(archs, self._shape), "macs"),
+            # What is learned falls as accuracy rises.
+            slopes=-self._scale.slopes,
         )
 
 

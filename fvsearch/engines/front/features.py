@@ -63,11 +63,22 @@ variance of others' accuracy after 8, 16 and 32 of them, and 59, 70 and 78% with
 multiply-adds added nothing to what the features tell."""
 
 
+SLOPES = {"params": 0.4, "macs": 0.4}
+"""How much accuracy is expected to rise with a feature before anything is seen: standard deviations of accuracy for one of the feature's.
+
+That of two archs of one cost the larger does more is what all of the field's tables say. How much more was chosen on the digits of
+docs/search.md, where half of it and one and a half times as much did nearly as well, and none of it much worse."""
+
+
 class Scale:
     """Features as a model sees them: those that differ, centred, in units of their spread over the archs that it was made from, weighed.
 
     Args:
         reference: By name, (archs,): archs of the space, many enough to tell the spread.
+
+    Attributes:
+        names: Of the features that differ.
+        slopes: (names,) by which accuracy is expected to rise with each as a model sees it, in its standard deviations.
     """
 
     def __init__(self, reference: dict[str, Matrix]) -> None:
@@ -78,6 +89,7 @@ class Scale:
         weights = np.array([WEIGHTS.get(name, 1.0) for name in self.names])
         # On average as much as if all counted alike: what a length or a slope is in units of does not change.
         self._weights = weights / np.sqrt(np.mean(weights**2)) if self.names else weights
+        self.slopes = np.array([SLOPES.get(name, 0.0) for name in self.names]) / self._weights
 
     def plain(self, found: dict[str, Matrix], name: str) -> Matrix:
         """(archs,) of one feature in units of its spread, not weighed; 0 where archs do not differ in it."""

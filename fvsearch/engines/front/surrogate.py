@@ -1,6 +1,10 @@
 """The surrogate: a Bayesian linear model of features plus an isotropic Matern residual, with a few hyper-parameters by MAP.
 
-    y = w . x + r(x) + own + early(rung) + noise,   w ~ N(0, linear^2 / features),   r ~ GP(0, residual^2 Matern_5/2(|x - x'| / length)).
+    y = w . x + r(x) + own + early(rung) + noise,
+
+    w ~ N(slopes, linear^2 / features),   r ~ GP(0, residual^2 Matern_5/2(|x - x'| / length)).
+
+`slopes` are what is expected before anything is seen: that accuracy rises with size.
 
 `own` is what no feature of an arch tells and every training of it shares; `noise` is what its seeds differ by, which falls as archs grow,
 by `calming` for each standard deviation of size. One process whose kernel is the sum; the whole posterior comes from it. With ten noisy
@@ -35,7 +39,7 @@ _INTERCEPT = 1.0
 
 
 class Evidence(NamedTuple):
-    """What was observed.
+    """What was observed, and what was expected.
 
     Attributes:
         inputs: (observations, features) in units of their spread.
@@ -43,6 +47,7 @@ class Evidence(NamedTuple):
         trainings: (observations,) that each value is the mean of.
         rungs: (observations,): 0 where it was trained to the end, else a number of the rung.
         sizes: (observations,) of the archs, in units of their spread: trainings of small ones differ more.
+        slopes: (features,) by which values are expected to change with inputs, in standard deviations of the values.
     """
 
     inputs: Numbers
@@ -50,11 +55,54 @@ class Evidence(NamedTuple):
     trainings: Numbers
     rungs: NDArray[np.int64]
     sizes: Numbers
+    slopes: Numbers
 
     @classmethod
     def of(cls, inputs: Numbers, values: Numbers) -> "Evidence":
-        """Of one training each, to the end, of archs of one size."""
-        return cls(inputs, values, np.ones(len(values)), np.zeros(len(values), np.int64), np.zeros(len(values)))
+        """Of one training each, to the end, of archs of one size, where nothing was expected."""
+        count, features = inputs.shape
+        return cls(inputs, values, np.ones(count), np.zeros(count, np.int64), np.zeros(count), np.zeros(features))
+
+    def and_more(self, more: "Evidence") -> "Evidence":
+        """This and more of the kind; expected is what was expected here."""
+        inputs, values, trainings, rungs, sizes = (np.concatenate(both) for both in zip(self[:-1], more[:-1], strict=True))
+        return Evidence(inputs, values, trainings, rungs, sizes, self.slopes)
+
+
+class Scaling(NamedTuple):
+    """From values to what the process is of: less what was expected, centred, in units of its spread.
+
+    Attributes:
+        slopes: (features,) by which values are expected to change with inputs.
+        centre: Of what they are off by.
+        unit: Its standard deviation.
+    """
+
+    slopes: Numbers
+    centre: float
+    unit: float
+
+    @classmethod
+    def of(cls, evidence: Evidence, floor: float) -> "Scaling":
+        """By what was trained to the end, where anything was.
+
+        Args:
+            evidence: At least one observation.
+            floor: The least standard deviation that values are taken to have; equal ones have none.
+        """
+        whole = evidence.rungs == 0 if (evidence.rungs == 0).any() else np.ones(len(evidence.rungs), bool)
+        values, inputs = evidence.values[whole], evidence.inputs[whole]
+        slopes = evidence.slopes * max(float(values.std()), floor)
+        off = values - inputs @ slopes
+        return cls(slopes, float(off.mean()), max(float(off.std()), floor))
+
+    def targets(self, evidence: Evidence) -> Numbers:
+        """(observations,) that the process is fitted to."""
+        return np.asarray((evidence.values - evidence.inputs @ self.slopes - self.centre) / self.unit)
+
+    def values(self, targets: Numbers, inputs: Inputs) -> Numbers:
+        """(archs,) the way back."""
+        return np.asarray(self.centre + self.unit * targets + inputs @ self.slopes)
 
 
 class Prior(NamedTuple):
@@ -91,11 +139,11 @@ class Surrogate:
         evidence: At least one observation.
         floor: The least standard deviation that observations are taken to have; equal ones have none.
         priors: Of the hyper-parameters, by name.
-        known: Centre and unit of the values and the hyper-parameters, where they are not to be learned.
+        known: The scaling and the hyper-parameters, where they are not to be learned.
 
     Attributes:
         noise: Standard deviation of one training's value about its arch's own, for an arch of average size.
-        hyper: The hyper-parameters by name, in units of the observations' standard deviation.
+        hyper: The hyper-parameters by name, in units of the scaling.
     """
 
     def __init__(
@@ -103,18 +151,17 @@ class Surrogate:
         evidence: Evidence,
         floor: float = 1e-3,
         priors: Mapping[str, Prior] = PRIORS,
-        known: tuple[float, float, dict[str, float]] | None = None,
+        known: tuple[Scaling, dict[str, float]] | None = None,
     ) -> None:
         self._evidence, self._priors = evidence, priors
-        whole = evidence.values[evidence.rungs == 0] if (evidence.rungs == 0).any() else evidence.values
-        self._centre, self._unit = known[:2] if known else (float(whole.mean()), max(float(whole.std()), floor))
-        self._targets = (evidence.values - self._centre) / self._unit
+        self._scaling = known[0] if known else Scaling.of(evidence, floor)
+        self._targets = self._scaling.targets(evidence)
         self._names = [name for name in priors if name != "early" or (evidence.rungs > 0).any()]
         self._inner = evidence.inputs @ evidence.inputs.T / max(1, evidence.inputs.shape[1])
         squares = np.diag(self._inner)
         self._distance = np.sqrt(np.maximum(0.0, (squares[:, None] + squares[None, :] - 2 * self._inner) / 2))
-        self.hyper = known[2] if known else self._fit()
-        self.noise = self.hyper["noise"] * self._unit
+        self.hyper = known[1] if known else self._fit()
+        self.noise = self.hyper["noise"] * self._scaling.unit
         covariance, _ = self._covariance(self.hyper)
         self._factor = cholesky(covariance, lower=True, check_finite=False)
         self._weights = cho_solve((self._factor, True), self._targets, check_finite=False)
@@ -123,7 +170,7 @@ class Surrogate:
     def at(self, logarithms: Numbers) -> "Surrogate":
         """The same evidence with other hyper-parameters, by their logarithms in the order of `hyper`."""
         hyper = {name: math.exp(value) for name, value in zip(self.hyper, logarithms, strict=True)}
-        return Surrogate(self._evidence, priors=self._priors, known=(self._centre, self._unit, hyper))
+        return Surrogate(self._evidence, priors=self._priors, known=(self._scaling, hyper))
 
     def given_means(self, inputs: Numbers) -> "Surrogate":
         """As if archs had been observed at their means: no mean changes, and what is near them is less uncertain.
@@ -131,10 +178,9 @@ class Surrogate:
         Args:
             inputs: (archs, features).
         """
-        before, (values, _) = self._evidence, self.posterior(inputs)
-        more = Evidence.of(inputs, values)
-        evidence = Evidence(*(np.concatenate(both) for both in zip(before, more, strict=True)))
-        return Surrogate(evidence, priors=self._priors, known=(self._centre, self._unit, self.hyper))
+        means, _ = self.posterior(inputs)
+        evidence = self._evidence.and_more(Evidence.of(inputs, means))
+        return Surrogate(evidence, priors=self._priors, known=(self._scaling, self.hyper))
 
     def posterior(self, inputs: Inputs) -> tuple[Numbers, Numbers]:
         """Mean and standard deviation of each arch's own value, noise aside: (archs,) both, of archs that were not observed.
@@ -151,13 +197,14 @@ class Surrogate:
             mean[start : start + CHUNK] = across @ weights
             explained = across @ inverse
             deviation[start : start + CHUNK] = variance - np.einsum("co,co->c", explained, explained)
-        return self._centre + self._unit * mean, self._unit * np.sqrt(np.maximum(deviation, 1e-8))
+        return self._scaling.values(mean, inputs), self._scaling.unit * np.sqrt(np.maximum(deviation, 1e-8))
 
     def observed(self) -> tuple[Numbers, Numbers]:
         """Mean, (observations,), and covariance, (observations, observations), of the own values of the archs that were observed."""
         among = self._smooth(self.hyper) + np.diag(np.full(len(self._targets), self.hyper["own"] ** 2))
         explained = among @ self._inverse.T
-        return self._centre + self._unit * (among @ self._weights), self._unit**2 * (among - explained @ explained.T)
+        mean = self._scaling.values(among @ self._weights, self._evidence.inputs)
+        return mean, self._scaling.unit**2 * (among - explained @ explained.T)
 
     def _across(self, archs: Inputs, known: Inputs) -> tuple[Inputs, Inputs]:
         """Covariances of archs with observed ones, and their own variances; in the precision that they come in."""

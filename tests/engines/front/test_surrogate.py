@@ -110,10 +110,42 @@ def test_the_posterior_is_that_of_the_covariance():
     assert together == pytest.approx(unit**2 * (among - among @ np.linalg.solve(covariance, among)), abs=1e-5)
 
 
+def test_what_is_expected_is_taken_off_before_and_put_back_after():
+    rng = np.random.default_rng(3)
+    inputs, new, slopes = rng.standard_normal((9, 4)), rng.standard_normal((5, 4)), np.array([-0.4, 0.0, 0.3, 0.0])
+    values = rng.standard_normal(9)
+    expecting = Surrogate(Evidence.of(inputs, values)._replace(slopes=slopes))
+    off = Surrogate(Evidence.of(inputs, values - values.std() * inputs @ slopes))
+    assert expecting.hyper == pytest.approx(off.hyper)
+    for (mean, spread), (plain, same), archs in (
+        (expecting.posterior(new), off.posterior(new), new),
+        (expecting.observed(), off.observed(), inputs),
+    ):
+        assert mean == pytest.approx(plain + values.std() * archs @ slopes, abs=1e-6)
+        assert spread == pytest.approx(same, abs=1e-6)
+    both = expecting.given_means(new)
+    assert both.posterior(new + 1)[0] == pytest.approx(expecting.posterior(new + 1)[0], abs=1e-5)
+
+
+def test_what_is_seen_overrules_what_was_expected():
+    rng = np.random.default_rng(4)
+    inputs = rng.standard_normal((60, 4))
+    values = inputs[:, 0] + 0.3 * rng.standard_normal(60)
+    wrong = Surrogate(Evidence.of(inputs, values)._replace(slopes=np.array([-0.8, 0, 0, 0])))
+    ends = np.array([[-1.0, 0, 0, 0], [1.0, 0, 0, 0]])
+    mean, _ = wrong.posterior(ends)
+    assert mean == pytest.approx([-1.0, 1.0], abs=0.25)
+
+
 def test_the_gradient_of_the_fit_is_its_slope():
     rng = np.random.default_rng(0)
     evidence = Evidence(
-        rng.standard_normal((12, 3)), rng.standard_normal(12), np.array([1.0, 4.0] * 6), np.array([0, 0, 1] * 4), rng.standard_normal(12)
+        rng.standard_normal((12, 3)),
+        rng.standard_normal(12),
+        np.array([1.0, 4.0] * 6),
+        np.array([0, 0, 1] * 4),
+        rng.standard_normal(12),
+        np.array([0.4, 0, 0]),
     )
     surrogate = Surrogate(evidence)
     at = np.log([prior.centre * 1.3 for prior in PRIORS.values()])
@@ -166,7 +198,7 @@ def test_values_from_a_rung_inform_though_they_lie_off_the_end():
     values = truth + np.where(rungs, 2.0, 0.0) + np.where(rungs, 0.3, 0.1) * rng.standard_normal(60)
     new = rng.standard_normal((200, 4))
     ends = Evidence.of(inputs[:10], values[:10])
-    both = Evidence(inputs, values, np.ones(60), rungs, np.zeros(60))
+    both = Evidence.of(inputs, values)._replace(rungs=rungs)
     errors = [np.abs(Surrogate(evidence).posterior(new)[0] - new[:, 0]).mean() for evidence in (ends, both)]
     assert errors[1] < 0.6 * errors[0], "early values tell which archs are better"
     assert errors[1] < 0.3, "and are not taken for the end"
