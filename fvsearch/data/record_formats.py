@@ -132,7 +132,7 @@ def _one_line(error: Exception) -> str:
 
 
 def _listed(features: Collection[str]) -> str:
-    names = [show_value(name)[1:-1] for name in sorted(features)[:NAMED]]
+    names = [show_value(name).strip("'") for name in sorted(features)[:NAMED]]
     return ", ".join([*names, *([f"{len(features) - NAMED} more"] if len(features) > NAMED else [])]) or "none"
 
 
