@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from hostility import run as run_here
 from ledgers import STUDY, fill
 
 from fvsearch.archs.layout import parse_layout
@@ -159,10 +160,10 @@ def test_json_is_all_that_is_printed(tmp_path: Path) -> None:
 
 def test_export_does_not_overwrite_unless_told(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
-    fill(Ledger.create(tmp_path / "out", STUDY))
-    assert fvsearch("export", "out", "-o", "run.toml", cwd=tmp_path).returncode == 0
+    fill(Ledger.create(tmp_path / "out", STUDY)).close()
+    export = ("export", tmp_path / "out", "-o", tmp_path / "run.toml")
+    assert run_here(*export).code == 0
     before = (tmp_path / "run.toml").read_text()
-    again = fvsearch("export", "out", "--pick", "best", "-o", "run.toml", cwd=tmp_path)
-    assert again.returncode == 2
+    assert run_here(*export, "--pick", "best").code == 2
     assert (tmp_path / "run.toml").read_text() == before
-    assert fvsearch("export", "out", "--pick", "best", "-o", "run.toml", "--force", cwd=tmp_path).returncode == 0
+    assert run_here(*export, "--pick", "best", "--force").code == 0

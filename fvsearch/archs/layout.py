@@ -29,6 +29,9 @@ DEFAULT_WIDTH, DEFAULT_MLP_DIM, DEFAULT_HEAD_DIM = 768, 3072, 64
 MOST_DIGITS = 9
 """Of a number in a layout."""
 
+LONGEST = 10_000
+"""Characters of a layout; two hundred stages that say everything have fewer."""
+
 _STAGE = re.compile(r"(?P<depth>\d+)\s*(?:\((?P<options>[^()]*)\))?")
 _LETTERS = {"h": "width", "m": "mlp_dim", "a": "num_heads", "s": "pool_stride"}
 _WORDS = ("max", "mean", "naive")
@@ -126,6 +129,8 @@ def format_layout(arch: Arch, image_size: int | tuple[int, int] = 224) -> str:
 
 def _split(text: str) -> list[tuple[int, str]]:
     """`B6(197)-6` -> [(6, "197"), (6, "")]."""
+    if len(text) > LONGEST:
+        raise LayoutError(f"a layout must have at most {LONGEST:,} characters, but got {len(text):,}, {show_value(text)}")
     match = re.fullmatch(r"\s*B?\s*(?P<stages>\d.*?)\s*", text)
     if not match:
         raise LayoutError(f"a layout must read as the letter B and stages, such as 'B6(197)-6(99)', but got {show_value(text)}")

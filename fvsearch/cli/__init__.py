@@ -14,6 +14,7 @@ from fvsearch.cli import archs, devices, runs, studies, weights
 from fvsearch.cli.common import INTERRUPTED
 from fvsearch.errors import FvsearchError
 from fvsearch.files import no_room
+from fvsearch.records import plain_text
 
 
 class Terminated(KeyboardInterrupt):
@@ -42,7 +43,7 @@ def main() -> None:
     except FvsearchError as error:
         if debug:
             raise
-        click.echo(f"error: {error}", err=True)
+        click.echo(f"error: {plain_text(str(error))}", err=True)
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.exceptions.Abort) as error:
         click.echo("stopped; the same command goes on from here", err=True)
@@ -56,7 +57,7 @@ def main() -> None:
     except Exception as error:
         if debug:
             raise
-        click.echo(f"error: {no_room(error) or f'{type(error).__name__}: {error}; --debug shows where'}", err=True)
+        click.echo(plain_text(f"error: {no_room(error) or f'{type(error).__name__}: {error}; --debug shows where'}"), err=True)
         sys.exit(1)
 
 

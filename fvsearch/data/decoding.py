@@ -6,12 +6,14 @@ has them. An image that has the target's size already is thus taken whole, as is
 """
 
 import contextlib
+import functools
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from fvsearch.data.images import Box
+from fvsearch.records import SHOWN
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,8 +26,14 @@ CENTRAL = 0.875
 GAP = 2.0
 """A huge image is first shrunk cheaply to no less than this many times the target's size, then resized well."""
 
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "JPEG2000", "AVIF")
+"""Formats that are read, as Pillow calls them. It knows others, and EPS among them is a program, which Pillow has Ghostscript run."""
+
 DRAFTED = ("JPEG", "MPO")
 """Formats that Pillow decodes small, if it is told so before."""
+
+ROWS = 64
+"""Of 16 bits that are scaled down at a time."""
 
 ORIENTATION = 0x0112
 """The EXIF tag that says how an image is to be turned."""
@@ -98,11 +106,20 @@ def open_image(encoded: Encoded) -> "Image":
     from PIL import Image
 
     with _unreadable():
-        image = Image.open(encoded)
+        image = Image.open(encoded, formats=_formats())
     if image.mode == "F":
         image.close()
         raise UnreadableError("floating-point pixels")
     return image
+
+
+@functools.cache
+def _formats() -> tuple[str, ...]:
+    """Those of them that this Pillow was built with."""
+    from PIL import Image
+
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
 def evaluation_box(height: int, width: int, target: tuple[int, int], central: float = CENTRAL) -> Box:
@@ -151,9 +168,7 @@ def _levels(image: "Image", channels: int) -> "Image":
     from PIL import Image
 
     if image.mode.startswith("I"):
-        # 16 bits, which Pillow would clip; of 32 bits it opens what 16 would do for.
-        levels = np.clip(np.asarray(image).astype(np.int64), 0, 65535)
-        image = Image.fromarray(((levels + 128) // 257).astype(np.uint8))
+        image = Image.fromarray(_eight_bits(np.asarray(image)))
     elif image.has_transparency_data:
         ground = Image.new("RGBA", image.size, "white")
         ground.alpha_composite(image.convert("RGBA"))
@@ -161,26 +176,46 @@ def _levels(image: "Image", channels: int) -> "Image":
     return image.convert("L" if channels == 1 else "RGB")
 
 
+def _eight_bits(levels: "NDArray[np.integer[Any]]") -> "NDArray[np.uint8]":
+    """(height, width) of 16 bits, which Pillow would clip, scaled down; of 32 bits it opens what 16 would do for.
+
+    A few rows at a time: the wider integers in between would take many times the image's memory.
+    """
+    import numpy as np
+
+    scaled = np.empty(levels.shape, np.uint8)
+    for top in range(0, len(levels), ROWS):
+        scaled[top : top + ROWS] = (levels[top : top + ROWS].clip(0, 65535).astype(np.int64) + 128) // 257
+    return scaled
+
+
 @contextlib.contextmanager
 def _unreadable() -> Iterator[None]:
     """Whatever Pillow raises is the image's fault: its formats raise what their parsers stumble over."""
     from PIL import Image, UnidentifiedImageError
 
-    # Of an image between its limit and twice it, Pillow warns, and reads it: cameras take such. Asked first, for each new filter has
-    # Python forget which warnings it has shown.
+    # Of an image between its limit and twice it, Pillow warns, and reads it: cameras take such. So it does of broken EXIF data, which break
+    # no image. Asked first, for each new filter has Python forget which warnings it has shown.
     passed = ("ignore", None, Image.DecompressionBombWarning, None, 0)
     if passed not in warnings.filters:
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
     try:
         yield
     except Image.DecompressionBombError:
         raise UnreadableError(f"more than the {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels that Pillow takes") from None
     except UnidentifiedImageError:
-        raise UnreadableError("not an image that Pillow knows") from None
+        raise UnreadableError("not an image of a format that is read") from None
     except OSError as error:
         # Pillow's own of this kind, such as that of a truncated file, have no number.
-        raise UnreadableError(error.strerror or str(error), lasting=error.errno is None) from None
+        raise UnreadableError(error.strerror or _in_short(error), lasting=error.errno is None) from None
     except MemoryError:
         raise
     except Exception as error:
-        raise UnreadableError(f"{type(error).__name__}: {error}") from None
+        raise UnreadableError(f"{type(error).__name__}: {_in_short(error)}") from None
+
+
+def _in_short(error: Exception) -> str:
+    """What a parser says, which may repeat what it has read: one line, and not all of a long one."""
+    line = " ".join(str(error).split())
+    return line if len(line) <= SHOWN else f"{line[: SHOWN - 3]}..."

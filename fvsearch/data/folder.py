@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from fvsearch.data.decoding import UnreadableError, open_image
 from fvsearch.data.indexes import Stamp, Tell, counted, file_stamp, kept_index, silent
+from fvsearch.data.paths import named_path, shown_name
 from fvsearch.data.problems import Problems
 from fvsearch.data.splits import SPLIT_NAMES, own_splits
 from fvsearch.data.stored import StoredImages, StoredOptions, require_levels
@@ -37,6 +38,9 @@ Verdict = tuple[Stamp, str]
 Verdicts = dict[str, Verdict]
 """By path in the folder."""
 
+KeptVerdicts = dict[bytes, Verdict]
+"""The same as they are kept: to a disk a path is bytes, which need be no text."""
+
 NO_FILE: Stamp = (0, 0)
 """No file's stamp."""
 
@@ -58,7 +62,7 @@ class Files(NamedTuple):
 
     def name(self, number: int) -> str:
         """The file's path in the folder."""
-        return self.paths[number]
+        return shown_name(self.paths[number])
 
 
 def check_folder(data: Data) -> None:
@@ -105,8 +109,13 @@ def read_folder(data: Data, tell: Tell = silent) -> StoredImages | dict[str, Sto
     check_folder(data)
     folder = _path(data)
     roots = _roots(folder)
-    verdicts = kept_index(f"folder {folder}", Verdicts, lambda known: _verdicts(folder, roots, known or {}, data.source, tell))
-    problems = Problems({path: reason for path, (_, reason) in verdicts.items() if reason})
+
+    def update(kept: KeptVerdicts | None) -> KeptVerdicts:
+        known = {os.fsdecode(path): verdict for path, verdict in (kept or {}).items()}
+        return {os.fsencode(path): verdict for path, verdict in _verdicts(folder, roots, known, data.source, tell).items()}
+
+    verdicts = {os.fsdecode(path): verdict for path, verdict in kept_index(f"folder {folder}", KeptVerdicts, update).items()}
+    problems = Problems({shown_name(path): reason for path, (_, reason) in verdicts.items() if reason})
     good = [path for path, (_, reason) in verdicts.items() if not reason]
     classes = {name: label for label, name in enumerate(_class_folders(next(iter(roots.values()))))}
     found = {name: _images(folder, root, good, classes, problems, data) for name, root in roots.items()}
@@ -129,7 +138,7 @@ def _options(data: Data) -> StoredOptions:
 
 def _path(data: Data) -> Path:
     named = data.source.removeprefix("folder:")
-    folder = Path(named).expanduser()
+    folder = named_path(named, "data.source")
     if not named:
         raise ConfigError("the data source 'folder:' must name a folder of class folders; write folder:PATH, or folder:. for this one")
     if not folder.is_dir():
@@ -153,7 +162,13 @@ def _roots(folder: Path) -> dict[str, Path]:
 
 
 def _class_folders(root: Path) -> list[str]:
-    return sorted(entry.name for entry in os.scandir(root) if entry.is_dir() and not entry.name.startswith("."))
+    names = sorted(entry.name for entry in os.scandir(root) if not entry.name.startswith(".") and Path(entry.path).is_dir())
+    for name in names:
+        if shown_name(name) != name:
+            raise ConfigError(
+                f"a folder below {root} must have a name of printable text, for a class is called so, but got {name!r}; rename it"
+            )
+    return names
 
 
 def _require_classes(classes: list[str], data: Data) -> None:
@@ -198,6 +213,8 @@ def _stamp(path: Path) -> Stamp:
 
 def _verdict(path: Path, stamp: Stamp) -> Verdict:
     """Whether the image can be read, as far as its header tells; what does not lie in the file is looked at again the next time."""
+    if path.exists() and not path.is_file():
+        return NO_FILE, "no file of bytes that end"  # a pipe, a device: who opened it might wait for ever
     try:
         open_image(path).close()
     except UnreadableError as error:

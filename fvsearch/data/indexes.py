@@ -23,6 +23,9 @@ Stamp = tuple[int, int]
 FOLDER_VARIABLE = "FVSEARCH_INDEXES"
 """Environment variable with the folder, if it is to be another than the user's cache."""
 
+DIGEST = 32
+"""Bytes of the checksum that an index begins with: a label that a disk has changed would train without a word."""
+
 TELL_EVERY = 5.0
 """Seconds."""
 
@@ -50,7 +53,7 @@ def kept_index(name: str, kind: type[T], update: Callable[[T | None], T]) -> T:
     """
     import filelock
 
-    path = indexes_folder() / f"{hashlib.sha256(name.encode()).hexdigest()[:24]}.msgpack"
+    path = indexes_folder() / f"{hashlib.sha256(os.fsencode(name)).hexdigest()[:24]}.msgpack"
     with contextlib.ExitStack() as held:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -61,7 +64,8 @@ def kept_index(name: str, kind: type[T], update: Callable[[T | None], T]) -> T:
         now = update(before)
         if now != before:
             with contextlib.suppress(OSError):  # a full disk
-                write_atomically(path, msgspec.msgpack.encode(now))
+                content = msgspec.msgpack.encode(now)
+                write_atomically(path, hashlib.sha256(content).digest() + content)
         return now
 
 
@@ -93,8 +97,11 @@ def counted(items: Collection[T], what: str, tell: Tell, of: str = "") -> Iterat
 
 
 def _read(path: Path, kind: type[T]) -> T | None:
-    """What was kept; none where nothing was, or by another version."""
+    """What was kept; none where nothing was, or by another version, or where the disk has changed a byte of it."""
     try:
-        return msgspec.msgpack.decode(path.read_bytes(), type=kind)
+        kept = memoryview(path.read_bytes())
+        if hashlib.sha256(kept[DIGEST:]).digest() != kept[:DIGEST]:
+            return None
+        return msgspec.msgpack.decode(kept[DIGEST:], type=kind)
     except (OSError, ValueError, RecursionError):
         return None

@@ -5,18 +5,23 @@ Of a TFRecord file the walk touches lengths, names and labels, not the pixels; o
 
 import io
 import mmap
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from fvsearch.data.decoding import UnreadableError
 from fvsearch.data.examples import Buffer, Span, bytes_of, find_features, integer_of
 from fvsearch.data.framing import BrokenFrameError, record_spans
+from fvsearch.data.paths import LONGEST
 from fvsearch.data.record_index import Keys, Records, Row, Walk, record_name
 from fvsearch.data.stored import Store
+from fvsearch.records import show_value
 
 CHUNK = 64
 """ArrayRecords that are read at a time."""
+
+NAMED = 12
+"""Features of a record that a message names."""
 
 
 class RecordFormat(NamedTuple):
@@ -123,7 +128,12 @@ def _rest(file: Path, number: int, error: Exception) -> tuple[str, str]:
 
 
 def _one_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)
+    return next(iter(str(error).splitlines()), type(error).__name__)[:LONGEST]
+
+
+def _listed(features: Collection[str]) -> str:
+    names = [show_value(name).strip("'") for name in sorted(features)[:NAMED]]
+    return ", ".join([*names, *([f"{len(features) - NAMED} more"] if len(features) > NAMED else [])]) or "none"
 
 
 class _Opened(Protocol):
@@ -139,7 +149,7 @@ def _row(content: Buffer, example: Span, keys: Keys, number: int) -> Row | str:
         features = find_features(content, example)
         missing = [key for key in keys if key not in features]
         if missing:
-            return f"it has no feature {' and no '.join(missing)}, but {', '.join(sorted(features)) or 'none'}"
+            return f"it has no feature {' and no '.join(missing)}, but {_listed(features)}"
         image = bytes_of(content, features[keys.image])
         return number, image.start, image.end - image.start, integer_of(content, features[keys.label])
     except ValueError as error:

@@ -1,10 +1,12 @@
 """Where the images of record files lie, and their labels: learned by one walk through each file, then any image is read alone."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from fvsearch.data.indexes import Stamp, Tell, counted, file_stamp, kept_index
+from fvsearch.data.paths import shown_name
 from fvsearch.data.problems import Problems
 from fvsearch.data.stored import Store, StoredImages
 from fvsearch.errors import ConfigError
@@ -82,38 +84,51 @@ def index_records(walk: Walk, files: Sequence[Path], keys: Keys, source: str, te
         tell: Is told how far the walk is.
 
     Raises:
-        OSError: A file cannot be read.
+        ConfigError: A file cannot be read.
     """
     import numpy as np
 
-    def update(known: dict[str, RecordFile] | None) -> dict[str, RecordFile]:
+    def update(known: dict[bytes, RecordFile] | None) -> dict[bytes, RecordFile]:
         return {
-            str(file): found if (found := (known or {}).get(str(file))) and found.stamp == file_stamp(file) else _walked(walk, file, keys)
+            (path := os.fsencode(file)): found
+            if (found := (known or {}).get(path)) and found.stamp == _stamp(file)
+            else _walked(walk, file, keys)
             for file in counted(files, f"indexing {source}", tell, of="files")
         }
 
-    index = kept_index("\n".join(["records", *keys, *map(str, files)]), dict[str, RecordFile], update)
-    parts = [np.frombuffer(index[str(file)].rows, np.int64).reshape(-1, 4) for file in files]
+    index = kept_index("\n".join(["records", *keys, *map(str, files)]), dict[bytes, RecordFile], update)
+    parts = [np.frombuffer(index[os.fsencode(file)].rows, np.int64).reshape(-1, 4) for file in files]
     numbers = np.repeat(np.arange(len(files)), [len(part) for part in parts])
     rows = np.column_stack([numbers, np.concatenate(parts)]) if len(numbers) else np.zeros((0, 5), np.int64)
-    return Records(tuple(files), rows, {name: reason for file in files for name, reason in index[str(file)].broken.items()})
+    return Records(tuple(files), rows, {name: reason for file in files for name, reason in index[os.fsencode(file)].broken.items()})
 
 
 def record_name(file: Path, number: int) -> str:
     """What messages call a record."""
-    return f"{file.name}, record {number}"
+    return f"{shown_name(file.name)}, record {number}"
+
+
+def _stamp(file: Path) -> Stamp | None:
+    """Of a file that has gone, none."""
+    try:
+        return file_stamp(file)
+    except OSError:
+        return None
 
 
 def _walked(walk: Walk, file: Path, keys: Keys) -> RecordFile:
     import numpy as np
 
-    stamp = file_stamp(file)
     rows, broken = [], {}
-    for name, found in walk(file, keys):
-        if isinstance(found, str):
-            broken[name] = found
-        else:
-            rows.append(found)
+    try:
+        stamp = file_stamp(file)
+        for name, found in walk(file, keys):
+            if isinstance(found, str):
+                broken[name] = found
+            else:
+                rows.append(found)
+    except OSError as error:
+        raise ConfigError(f"every file of records must be readable, but {file} is not: {error.strerror}; mend it, or data.source") from None
     return RecordFile(stamp=stamp, rows=np.array(rows, np.int64).tobytes(), broken=broken)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fvsearch.data.indexes import Tell, silent
+from fvsearch.data.paths import LONGEST, named_path
 from fvsearch.data.record_formats import FORMATS
 from fvsearch.data.record_index import Keys, Records, index_records, record_images
 from fvsearch.data.splits import SPLIT_NAMES, own_splits
@@ -117,8 +118,8 @@ def _named(data: Data, options: TFDSOptions) -> Named:
         raise ConfigError(
             f"a set of TensorFlow Datasets must be named tfds:NAME[/CONFIG][:VERSION], but got {data.source!r} at data.source"
         )
-    folder = Path(options.data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
-    manual = Path(options.manual_dir).expanduser() if options.manual_dir else folder / "downloads" / "manual"
+    folder = named_path(options.data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets", "data.options.data_dir")
+    manual = named_path(options.manual_dir, "data.options.manual_dir") if options.manual_dir else folder / "downloads" / "manual"
     return Named(said["name"], said["config"], said["version"], folder, manual)
 
 
@@ -183,7 +184,8 @@ def _info(prepared: Path) -> Any:
     try:
         return tfds.builder_from_directory(prepared).info
     except Exception as error:  # of JSON, of protocol buffers, of features that this version does not know
-        raise ConfigError(f"TensorFlow Datasets must be able to read {prepared}, but: {error}; prepare the set again") from None
+        reason = " ".join(str(error).split())[:LONGEST] or type(error).__name__
+        raise ConfigError(f"TensorFlow Datasets must be able to read {prepared}, but: {reason}; prepare the set again") from None
 
 
 def _keys_and_size(info: Any, data: Data) -> tuple[Keys, tuple[int, int] | None]:

@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 
 from fvsearch.data.indexes import Tell, silent
+from fvsearch.data.paths import named_path
 from fvsearch.data.record_formats import FORMATS
 from fvsearch.data.record_index import Keys, index_records, record_images
 from fvsearch.data.splits import SPLIT_NAMES, own_splits
@@ -53,8 +54,10 @@ def check_tfrecord(data: Data) -> None:
     """
     keys = _keys(_options(data))
     require_levels(data)
-    first = next(iter(_files(data).values()))[0]
+    files = next(iter(_files(data).values()))
     try:
+        # Who deals records out to shards may leave one with none.
+        first = next((path for path in files if path.stat().st_size), files[0])
         with first.open("rb") as opened:
             if opened.read(len(GZIP)) == GZIP:
                 raise ConfigError(f"TFRecord files must not be compressed as a whole, but {first} is; unpack it with gunzip")
@@ -64,7 +67,9 @@ def check_tfrecord(data: Data) -> None:
                 return
             broken.append((name, found))
     except OSError as error:
-        raise ConfigError(f"the files of {data.source!r} must be readable, but {first} is not: {error.strerror}") from None
+        raise ConfigError(
+            f"the files of {data.source!r} must be readable, but {error.filename or files[0]} is not: {error.strerror}"
+        ) from None
     name, reason = broken[0] if broken else (str(first), "it is empty")
     raise ConfigError(
         f"the records of {data.source!r} must have an image {keys.image!r} and a label {keys.label!r}, as data.options.image and "
@@ -96,7 +101,7 @@ def _keys(options: TFRecordOptions) -> Keys:
 
 def _files(data: Data) -> dict[str, list[Path]]:
     """The files by split, sorted; under "" all of them, where their names tell of no split. Train is the first."""
-    named = Path(data.source.removeprefix("tfrecord:")).expanduser()
+    named = named_path(data.source.removeprefix("tfrecord:"), "data.source")
     if named.is_dir():
         files = [path for path in sorted(named.iterdir()) if path.is_file() and FILE_NAME.search(path.name)]
         law = f"the folder must hold TFRecord files (*.tfrecord, train-00000-of-00010), but {named.absolute()} holds none"

@@ -7,8 +7,9 @@ import msgspec
 
 from fvsearch.archs.arch import Arch
 from fvsearch.errors import ConfigError
-from fvsearch.files import removed_on_error, replace_durably, require_modest_zip, write_atomically
+from fvsearch.files import removed_on_error, replace_durably, write_atomically
 from fvsearch.records import Record, from_toml, require_at_least, to_toml
+from fvsearch.weights.archive import in_short, require_filled, require_finite
 
 if TYPE_CHECKING:
     import keras
@@ -74,16 +75,17 @@ def read_model(folder: Path) -> "tuple[ModelCard, keras.Model]":
     """The card and the model of a folder; not compiled, and loaded in Keras's safe mode.
 
     Raises:
-        ConfigError: The folder holds no model, or the file does not load.
+        ConfigError: The folder holds no model, or the file does not load, or says more than it holds.
     """
     import keras
 
     import fvsearch.models  # noqa: F401 - registers the layers
 
     card = read_card(folder)
-    require_modest_zip(folder / MODEL_FILE)
+    require_filled(folder / MODEL_FILE)
     try:
-        return card, keras.saving.load_model(folder / MODEL_FILE, compile=False, safe_mode=True)
+        model = keras.saving.load_model(folder / MODEL_FILE, compile=False, safe_mode=True)
     except Exception as error:
-        line = next(iter(str(error).strip().splitlines()), "")
-        raise ConfigError(f"{folder / MODEL_FILE} does not load: {type(error).__name__}: {line}") from error
+        raise ConfigError(f"{folder / MODEL_FILE} does not load: {type(error).__name__}: {in_short(error)}") from error
+    require_finite(((weight.path, keras.ops.convert_to_numpy(weight)) for weight in model.weights), folder / MODEL_FILE)
+    return card, model

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from fvsearch.errors import ConfigError
+from fvsearch.weights.archive import require_finite
 from fvsearch.weights.plain import Floats, Shape
 
 
@@ -47,7 +48,7 @@ class Source:
         """An array of that shape, in float32; a bias that is not there is zero, but for a norm's.
 
         Raises:
-            ConfigError: There is no such array, or its shape or type is another.
+            ConfigError: There is no such array, or its shape or type is another, or not all of it are finite numbers.
         """
         if key not in self.arrays and key.endswith("bias"):
             if re.search("norm", key, re.IGNORECASE):
@@ -64,7 +65,10 @@ class Source:
         if value.dtype.kind in "biucOSU":
             raise ConfigError(f"`{key}` must hold floats, but it holds {value.dtype} in {self.name}")
         self.left.pop(key, None)
-        return value.astype(np.float32)
+        with np.errstate(over="ignore"):  # what float32 has no room for is infinite then
+            floats = value.astype(np.float32)
+        require_finite(iter([(key, floats)]), self.name)
+        return floats
 
     def finish(self) -> tuple[str, ...]:
         """End the taking: what a user should know of it.

@@ -160,8 +160,8 @@ def test_an_image_of_which_pillow_only_warns_is_read_without_a_word(monkeypatch:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"", "not an image that Pillow knows"),
-        (b"no image at all", "not an image that Pillow knows"),
+        (b"", "not an image of a format that is read"),
+        (b"no image at all", "not an image of a format that is read"),
         (encoded(flat("F", 0.5), "tiff").getvalue(), "floating-point pixels"),
         (encoded(Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64), np.uint8)), "jpeg").getvalue()[:900], "truncated"),
         (encoded(Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64), np.uint8)), "png").getvalue()[:900], "truncated"),

@@ -108,8 +108,8 @@ def test_what_is_no_image_is_left_out_counted_and_named(photos: Path) -> None:
     splits = load_search_splits(source(photos))
     assert len(splits.train) + len(splits.validation) == 24
     assert problem_notes(splits) == [
-        "3 images could not be read and were left out: cats/empty.jpg (not an image that Pillow knows), cats/text.png (not an image that "
-        "Pillow knows), dogs/gone.png (No such file or directory)"
+        "3 images could not be read and were left out: cats/empty.jpg (not an image of a format that is read), cats/text.png (not an image "
+        "of a format that is read), dogs/gone.png (No such file or directory)"
     ]
 
 
@@ -201,10 +201,10 @@ def test_only_what_is_new_or_changed_is_opened_again(photos: Path, monkeypatch: 
 def test_what_the_system_has_against_a_file_is_no_lasting_verdict(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     look = Image.open
 
-    def busy(path: Path) -> Image.Image:
+    def busy(path: Path, **options: Any) -> Image.Image:
         if path.name == "03.png":
             raise OSError(errno.EMFILE, "Too many open files")
-        return look(path)
+        return look(path, **options)
 
     monkeypatch.setattr(Image, "open", busy)
     (photos / "dogs" / "text.png").write_text("no image")

@@ -212,8 +212,8 @@ def test_an_image_that_is_none_is_replaced_by_the_next_of_its_class(records: Pat
     assert isinstance(train, StoredImages)
     assert levels(train)[:8] == [0, 1, 2, 3, 7, 5, 6, 7]
     assert train.problems.notes() == [
-        "1 image could not be read and was replaced by another of the same class: train-00000-of-00002, record 4 (not an image that Pillow "
-        "knows; by train-00000-of-00002, record 7)"
+        "1 image could not be read and was replaced by another of the same class: train-00000-of-00002, record 4 (not an image of a "
+        "format that is read; by train-00000-of-00002, record 7)"
     ]
 
 

@@ -39,6 +39,6 @@ def test_a_training_does_without_broken_images_and_says_so(photos: Path, tmp_pat
     assert summary.test.images == 6
     assert summary.last.top1 >= 0.75
     left_out, replaced = (note for note in summary.notes if "could not be read" in note)
-    assert left_out == "1 image could not be read and was left out: train/red/4.png (not an image that Pillow knows)"
+    assert left_out == "1 image could not be read and was left out: train/red/4.png (not an image of a format that is read)"
     assert replaced.startswith("1 image could not be read and was replaced by another of the same class: validation/blue/3.png (")
     assert replaced.endswith("; by validation/blue/0.png)")
