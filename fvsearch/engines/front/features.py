@@ -67,7 +67,7 @@ SLOPES = {"params": 0.4, "macs": 0.4}
 """How much accuracy is expected to rise with a feature before anything is seen: standard deviations of accuracy for one of the feature's.
 
 That of two archs of one cost the larger does more is what all of the field's tables say. How much more was chosen on the digits of
-docs/search.md, where half of it and one and a half times as much did nearly as well, and none of it much worse."""
+docs/search.md, where half of it and one and a half times as much did nearly as well, and none of it worse."""
 
 
 class Scale:
