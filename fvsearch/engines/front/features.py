@@ -17,7 +17,7 @@ def features(archs: Archs, image_shape: tuple[int, int, int]) -> dict[str, Matri
     """By name, (archs,).
 
     Of a whole arch: what it can hold (parameters), what it does (multiply-adds), how deep it is, how wide and how narrow, its MLPs, what it
-    reads (patch size), how many stages it has, and whether keys and values are pooled too. Of each stage: its
+    reads (patch size), how many stages it has, and whether keys and values are pooled too ("queries": not they alone). Of each stage: its
     blocks, tokens and width, its MLP's ratio, and how it pools. A stage that an arch does not have repeats the last one's tokens, width and
     ratio, and has no blocks.
     """
@@ -67,7 +67,7 @@ SLOPES = {"params": 0.4, "macs": 0.4}
 """How much accuracy is expected to rise with a feature before anything is seen: standard deviations of accuracy for one of the feature's.
 
 That of two archs of one cost the larger does more is what all of the field's tables say. How much more was chosen on the digits of
-docs/search.md, where half of it and one and a half times as much did nearly as well, and none of it much worse."""
+docs/search.md, where half of it and one and a half times as much did nearly as well, and nothing at all much worse."""
 
 
 class Scale:

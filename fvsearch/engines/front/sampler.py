@@ -83,7 +83,8 @@ class FrontSampler(BaseSampler):
                     self._tell(other)
             answer = self._engine.ask()
             params: Params = answer.params if isinstance(answer, Suggestion) else self._drawn(study, trial, search_space)
-            self._given[trial.number] = params
+            # What was enqueued is trained instead.
+            self._given[trial.number] = params | trial.system_attrs.get("fixed_params", {})
         return dict(params)
 
     def sample_independent(self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution) -> Any:

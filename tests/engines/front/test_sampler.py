@@ -88,6 +88,17 @@ def test_asked_for_many_before_any_is_told_all_differ():
     assert len({STUDY.space.arch(found.ask(space).params) for _ in range(8)}) == 8
 
 
+def test_what_was_enqueued_in_part_counts_as_what_is_trained():
+    found, engine = search(FrontSampler(STUDY)), FrontEngine(STUDY)
+    # The sampler's first proposal is the cheapest, which has one block and no second stage.
+    found.enqueue_trial({"stages.0.depth": 2, "stages.0.width": 32})
+    space = FrontSampler(STUDY).infer_relative_search_space(found, None)
+    first = found.ask(space).params
+    assert (first["stages.0.depth"], first["stages.0.width"]) == (2, 32)
+    engine.expect(first)
+    assert found.ask(space).params == engine.ask().params
+
+
 def test_threads_share_it():
     found = search(FrontSampler(STUDY))
     found.optimize(objective, n_trials=12, n_jobs=4)
