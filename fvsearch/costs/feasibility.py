@@ -88,7 +88,7 @@ def require_feasible(study: Study, predictor: Predictor) -> None:
     limits = study.budget.limits()
     if not limits:
         return
-    arch = _nearest(study, predictor)
+    arch = nearest_feasible(study, predictor)
     costs = predictor.costs(arch)
     broken = predictor.violations(costs)
     if is_met(broken):
@@ -121,7 +121,7 @@ def spread_over_memory(study: Study, predictor: Predictor, count: int) -> list[A
 
     A search that starts from them has seen both ends of the front before its engine draws; drawn at random, archs crowd in the middle.
     """
-    feasible = [arch for arch in dict.fromkeys(_likely(study)) if predictor.meets(arch)] or [_nearest(study, predictor)]
+    feasible = [arch for arch in dict.fromkeys(_likely(study)) if predictor.meets(arch)] or [nearest_feasible(study, predictor)]
     memory = {arch: predictor.costs(arch)["memory"] for arch in feasible}
     low, high = math.log(min(memory.values())), math.log(max(memory.values()))
     found: list[Arch] = []
@@ -133,7 +133,7 @@ def spread_over_memory(study: Study, predictor: Predictor, count: int) -> list[A
     return found
 
 
-def _nearest(study: Study, predictor: Predictor) -> Arch:
+def nearest_feasible(study: Study, predictor: Predictor) -> Arch:
     """The first arch found that meets the budget, or else the one that breaks it least.
 
     Of a space too large to list, the nearest of the likely ones is the beginning: from there on downhill, a param at a time. Rules may

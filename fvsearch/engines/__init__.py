@@ -35,7 +35,7 @@ def check_engine(study: Study) -> None:
     if study.engine.name == "front":
         from fvsearch.engines.front import check_front
 
-        check_front(study.objectives)
+        check_front(study)
     if study.engine.name == "keras_tuner":
         from fvsearch.engines._keras_tuner import check_keras_tuner
 

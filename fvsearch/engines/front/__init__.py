@@ -1,9 +1,7 @@
 """The front engine: exact costs, learned accuracy (docs/front.md). Importing this loads no NumPy."""
 
-from collections.abc import Sequence
-
 from fvsearch.errors import ConfigError
-from fvsearch.study import LEARNED, Objective, Study
+from fvsearch.study import LEARNED, Study
 
 MOST_COSTS = 3
 """Among the objectives: the exact expected improvement takes time that grows as a power of them."""
@@ -15,20 +13,19 @@ DRAWN = 100_000
 
 def front_note(study: Study) -> str:
     """What the engine chooses from, in a clause."""
-    size = study.space.size() if study.space else len(study.engine.archs)
-    if size <= study.engine.candidates:
+    if study.space is None or study.space.size() <= study.engine.candidates:
         return "the engine looks at all of them for each proposal"
     drawn = min(DRAWN, study.engine.candidates)
     return f"the engine looks at a draw of {drawn:,} for each proposal, renewed as it goes on, and at what is near the best of them"
 
 
-def check_front(objectives: Sequence[Objective]) -> None:
-    """The law that one objective is learned and all others are costs, at most three.
+def check_front(study: Study) -> None:
+    """The laws that one objective is learned and all others are costs, at most three, and that listed archs differ in what is seen of them.
 
     Raises:
-        ConfigError: They are not.
+        ConfigError: They are not, or do not.
     """
-    names = [objective.name for objective in objectives]
+    names = [objective.name for objective in study.objectives]
     learned = [name for name in names if name in LEARNED]
     if len(learned) != 1:
         raise ConfigError(
@@ -40,3 +37,11 @@ def check_front(objectives: Sequence[Objective]) -> None:
             f'the engine "front" takes at most {MOST_COSTS} costs among the objectives, but the study has {", ".join(names)}; '
             'leave some out, or take engine.name = "optuna"'
         )
+    for index, arch in enumerate(study.engine.archs):
+        for name in ("activation", "norm_epsilon"):
+            first, other = getattr(study.engine.archs[0], name), getattr(arch, name)
+            if first != other:
+                raise ConfigError(
+                    f'the engine "front" sees no difference in `{name}`, but got {first} and {other} at engine.archs[{index}]; '
+                    'keep the archs of one, or take engine.name = "listed"'
+                )

@@ -12,6 +12,7 @@ from fvsearch.costs.predictor import Predictor
 from fvsearch.engines.base import Costs
 from fvsearch.engines.front import DRAWN
 from fvsearch.engines.front.archs import Archs, all_archs, costs_of, drawn_archs
+from fvsearch.study import Study
 
 Numbers: TypeAlias = NDArray[np.float64]
 
@@ -56,6 +57,26 @@ class Candidates:
         return some
 
 
+class WithMacs:
+    """Somebody's own costs, which need not tell more than the objectives, with multiply-adds by formula.
+
+    Args:
+        study: Whose archs.
+        costs: Their own.
+    """
+
+    def __init__(self, study: Study, costs: Costs) -> None:
+        self._formula, self._costs = Predictor.unmeasured(study), costs
+
+    def costs(self, arch: Arch) -> dict[str, float]:
+        """Theirs, and macs where they have none."""
+        return {"macs": self._formula.costs(arch)["macs"], **self._costs.costs(arch)}
+
+    def violations(self, costs: Mapping[str, float]) -> Mapping[str, float]:
+        """Theirs."""
+        return self._costs.violations(costs)
+
+
 def known_costs(archs: Archs, costs: Costs) -> dict[str, Numbers]:
     """By name, (archs,); by another's predictor arch by arch."""
     if isinstance(costs, Predictor):
@@ -65,10 +86,11 @@ def known_costs(archs: Archs, costs: Costs) -> dict[str, Numbers]:
 
 
 def known_violations(costs: Costs, found: Mapping[str, Numbers], count: int) -> dict[str, Numbers]:
-    """By budget, (archs,), of so many archs' costs by name."""
+    """By budget, (archs,), of so many archs' costs by name; nothing of images/s as long as they are not known."""
     if isinstance(costs, Predictor):
         broken = costs.violations(found)  # type: ignore[arg-type]  # its arithmetic takes arrays
-        return {name: np.broadcast_to(np.asarray(value), count) for name, value in broken.items()}
+        known = {name: value for name, value in broken.items() if name != "throughput" or not costs.is_blind}
+        return {name: np.broadcast_to(np.asarray(value), count) for name, value in known.items()}
     rows = [costs.violations({name: float(values[row]) for name, values in found.items()}) for row in range(count)]
     return {name: np.array([row[name] for row in rows], float) for name in (rows[0] if rows else ())}
 
@@ -107,9 +129,14 @@ def neighbours(space: Space, archs: Archs) -> Archs:
     return Archs.of(list(found), len(space.stages))
 
 
+def along(cost: Numbers, least: float) -> Numbers:
+    """Where costs lie when archs are spread over them: by their logarithm, or as they are where the least candidate's has none."""
+    return np.log(np.maximum(cost, 1e-3 * least)) if least > 0 else cost
+
+
 def spread(cost: Numbers, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
     """About so many rows, as evenly as there are over strata of equal width in the logarithm of a cost."""
-    position = np.log(cost)
+    position = along(cost, float(cost.min()))
     low, high = position.min(), position.max()
     stratum = np.minimum(_STRATA - 1, (_STRATA * (position - low) / max(high - low, 1e-12)).astype(int))
     order = rng.permutation(len(cost))

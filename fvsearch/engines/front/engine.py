@@ -14,11 +14,13 @@ from threadpoolctl import ThreadpoolController
 
 from fvsearch.archs.arch import Arch
 from fvsearch.archs.space import Param, Params, Space
+from fvsearch.costs.feasibility import nearest_feasible
 from fvsearch.costs.predictor import Predictor
 from fvsearch.engines.base import Completed, Costs, Done, Outcome, Stopped, Suggestion, Wait
 from fvsearch.engines.front import check_front
+from fvsearch.engines.front.archs import Archs
 from fvsearch.engines.front.axes import Axes
-from fvsearch.engines.front.candidates import Candidates, Numbers, neighbours, of_list, of_space
+from fvsearch.engines.front.candidates import Candidates, Numbers, WithMacs, along, neighbours, of_list, of_space
 from fvsearch.engines.front.evidence import Encoder
 from fvsearch.engines.front.judge import Judge, Told
 from fvsearch.engines.front.surrogate import Inputs
@@ -46,17 +48,27 @@ class FrontEngine:
         costs: Who predicts; the formula unless given.
 
     Raises:
-        ConfigError: The objectives are not one that is learned beside at most three costs.
+        ConfigError: The objectives are not one that is learned beside at most three costs, or one of these is not known; or the list
+            has archs of several activations.
     """
 
     def __init__(self, study: Study, costs: Costs | None = None) -> None:
-        check_front(study.objectives)
+        check_front(study)
         self._study, self._costs = study, costs or Predictor.unmeasured(study)
+        known = [objective.name for objective in study.objectives if objective.name not in LEARNED]
+        if isinstance(self._costs, Predictor) and self._costs.is_blind and "throughput" in known:
+            raise ConfigError(
+                f'the engine "front" must know the objective throughput before it is measured, but got {study.budget.throughput!r} at '
+                'budget.throughput, and no formula tells images/s; give a multiple of the baseline, such as "1.25x", or `costs` that know'
+            )
         # What starts are spread over, and draws of a large space.
-        self._cost = next((objective.name for objective in study.objectives if objective.name not in LEARNED), "macs")
+        self._cost = known[0] if known else "macs"
+        if not known and not isinstance(self._costs, Predictor):
+            self._costs = WithMacs(study, self._costs)
         self._told: dict[str, Told] = {}
         self._pending: dict[str, Arch] = {}
         self._drawn: tuple[int, Candidates] | None = None
+        self._near: Archs | None = None
         self._seen: tuple[Candidates, Inputs] | None = None
         self._threads = ThreadpoolController()
 
@@ -66,7 +78,8 @@ class FrontEngine:
         with self._threads.limit(limits=1):
             arch = self._choose()
         if arch is None:
-            return Done(reason="every arch within budget as predicted was tried")
+            found = "" if self._candidates().whole else " that was found"
+            return Done(reason=f"every arch{found} within budget as predicted was tried")
         self._pending[arch.arch_hash] = arch
         return Suggestion(params=self._params(arch))
 
@@ -125,10 +138,22 @@ class FrontEngine:
             self._drawn = turn, found
         return self._drawn[1]
 
+    def _found(self, space: Space) -> Candidates:
+        """What is near what is known: a draw of a large space may miss the little that a tight budget leaves."""
+        if self._near is None:
+            nearest = nearest_feasible(self._study, self._costs)  # type: ignore[arg-type]  # it asks for costs and violations alone
+            self._near = neighbours(space, Archs.of([nearest]))
+        near = [self._near.arch(row) for row in range(len(self._near))]
+        known = sorted((arch for arch in self._known() if space.contains(arch)), key=lambda arch: arch.arch_hash)
+        return Candidates(neighbours(space, Archs.of([*near, *known])), self._costs, whole=False)
+
     def _choose(self) -> Arch | None:
         """What to propose; none where everything is told or asked for."""
         candidates = self._candidates()
         left = ~np.isin(candidates.keys, self._taken())
+        if not (left.any() or candidates.whole or self._study.space is None):
+            candidates = self._found(self._study.space)
+            left = ~np.isin(candidates.keys, self._taken())
         if not left.any():
             return None
         seen = any(isinstance(told.outcome, Completed | Stopped) for told in self._told.values())
@@ -138,12 +163,12 @@ class FrontEngine:
 
     def _start(self, candidates: Candidates, left: NDArray[np.bool_]) -> Arch:
         """Of the cost, among those that starts are spread over, that what is known lies farthest from: the arch that promises most."""
-        known = [*(told.arch for told in self._told.values()), *self._pending.values()]
-        position = np.log(candidates.costs[self._cost])
+        known, least = self._known(), float(candidates.costs[self._cost].min())
+        position = along(candidates.costs[self._cost], least)
         targets = np.linspace(position.min(), position.max(), max(2, self._study.engine.num_starts))
-        taken = np.log([self._costs.costs(arch)[self._cost] for arch in known])
+        taken = along(np.array([self._costs.costs(arch)[self._cost] for arch in known], float), least)
         gaps = np.abs(targets[:, None] - taken[None, :]).min(axis=1, initial=np.inf)
-        # Both ends first; of equal gaps the cheapest, which is soonest told.
+        # Both ends first; of equal gaps the least, which of most costs is soonest told.
         gaps[[0, -1]] *= 2
         rows = np.flatnonzero(left)
         off = np.abs(position[rows] - targets[np.argmax(gaps)])
@@ -180,7 +205,11 @@ class FrontEngine:
 
     def _taken(self) -> NDArray[np.uint64]:
         """Keys of what is told or asked for."""
-        return self._encoder.archs([*(told.arch for told in self._told.values()), *self._pending.values()]).keys()
+        return self._encoder.archs(self._known()).keys()
+
+    def _known(self) -> list[Arch]:
+        """What is told or asked for."""
+        return [*(told.arch for told in self._told.values()), *self._pending.values()]
 
     def _inputs(self, candidates: Candidates) -> Inputs:
         """(candidates, features), made once."""

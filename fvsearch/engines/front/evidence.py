@@ -47,11 +47,6 @@ class Encoder:
         self.stages = len(study.space.stages) if study.space else max(len(arch.stages) for arch in study.engine.archs)
         self._scale = Scale(features(_reference(study), self._shape))
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Of the features that differ."""
-        return self._scale.names
-
     def archs(self, archs: Sequence[Arch]) -> Archs:
         """As rows of the width that the study's archs have; an arch from outside its space may want more."""
         return Archs.of(archs, self.stages)

@@ -17,7 +17,7 @@ def features(archs: Archs, image_shape: tuple[int, int, int]) -> dict[str, Matri
     """By name, (archs,).
 
     Of a whole arch: what it can hold (parameters), what it does (multiply-adds), how deep it is, how wide and how narrow, its MLPs, what it
-    reads (patch size), how many stages it has, and whether keys and values are pooled too. Of each stage: its
+    reads (patch size), how many stages it has, and whether keys and values are pooled too ("queries": not they alone). Of each stage: its
     blocks, tokens and width, its MLP's ratio, and how it pools. A stage that an arch does not have repeats the last one's tokens, width and
     ratio, and has no blocks.
     """

@@ -1,8 +1,10 @@
 """The surrogate: a Bayesian linear model of features plus an isotropic Matern residual, with a few hyper-parameters by MAP.
 
-    y = w . x + r(x) + own + early(rung) + noise,
+    y = b + w . x + r(x) + own + early(rung) + noise,
 
-    w ~ N(slopes, linear^2 / features),   r ~ GP(0, residual^2 Matern_5/2(|x - x'| / length)).
+    b ~ N(0, 1),   w ~ N(slopes, linear^2 / features),   r ~ GP(0, residual^2 Matern_5/2(|x - x'| / length)),
+
+of values centred and in units of their standard deviation; |x - x'|^2 is half the mean square of the features' differences.
 
 `slopes` are what is expected before anything is seen: that accuracy rises with size.
 

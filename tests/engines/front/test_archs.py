@@ -121,3 +121,7 @@ def test_an_arch_of_more_stages_than_the_space_is_seen_as_far_as_it_goes():
     long = msgspec.structs.replace(tiny_arch(), stages=(*tiny_arch().stages, tiny_arch().stages[1]))
     scale = Scale(features(all_archs(tiny_space()), (8, 8, 1)))
     assert scale(features(Archs.of([long]), (8, 8, 1))).shape == (1, len(scale.names))
+    # What stands beside it is seen, and told apart, as without it.
+    beside, alone = Archs.of([long, tiny_arch()]), Archs.of([tiny_arch()])
+    assert scale(features(beside, (8, 8, 1)))[1] == pytest.approx(scale(features(alone, (8, 8, 1)))[0])
+    assert beside.keys()[1] == alone.keys()[0]

@@ -301,6 +301,61 @@ def test_ties_are_broken_the_same_way_every_time():
     assert search(make_engine(STUDY), 12, tied) == search(make_engine(STUDY), 12, tied)
 
 
+def test_three_trials_are_two_ends_of_the_cost_and_one_between():
+    memory = [PREDICTOR.costs(STUDY.space.arch(params))["memory"] for params, _ in search(make_engine(STUDY), 3)]
+    feasible = Candidates(all_archs(STUDY.space), PREDICTOR).costs["memory"]
+    assert (memory[0], memory[1]) == (feasible.min(), feasible.max())
+    assert memory[0] < memory[2] < memory[1]
+
+
+def test_everything_over_budget_as_measured():
+    found = search(make_engine(STUDY), 20, lambda params: Infeasible(constraints={"memory": 3.0}))
+    assert len({STUDY.space.arch(params) for params, _ in found}) == 20
+
+
+def test_everything_stopped_at_a_rung_and_nothing_completed():
+    def stopped(params):
+        return Stopped(epochs=1, values=evaluate(params).values)
+
+    found = search(make_engine(STUDY), 12, stopped)
+    assert len({STUDY.space.arch(params) for params, _ in found}) == 12
+    # A rung ends an arch in its first training, however many it was to have.
+    assert search(make_engine(STUDY.with_settings(repeats=3)), 12, stopped) == found
+
+
+def test_repeats_are_less_noise():
+    told = search(make_engine(STUDY), 9, lambda params: evaluate(params, 0.05))
+    once, often = make_engine(STUDY), make_engine(STUDY.with_settings(repeats=20))
+    for params, outcome in told:
+        once.tell(params, outcome)
+        often.tell(params, outcome)
+    assert ask(once, 4) != ask(often, 4)
+
+
+def test_one_param_is_all_that_differs():
+    space = space_of({"stages.0.mlp_dim": tuple(range(32, 320, 32))})
+    study = STUDY.with_settings(space=space, budget=Budget())
+
+    def outcome(params):
+        size = space.arch(params).stages[0].mlp_dim
+        return Completed(values=(size / 400, 1e6 + size))
+
+    found = search(make_engine(study), 12, outcome)
+    assert sorted(space.arch(params).stages[0].mlp_dim for params, _ in found) == list(range(32, 320, 32))
+
+
+def test_a_loss_goes_down():
+    study = STUDY.with_settings(objectives=(Objective(name="loss", direction="minimize"), MEMORY))
+
+    def outcome(params):
+        top1, memory = evaluate(params).values
+        return Completed(values=(2 * (1 - top1), memory))
+
+    found = search(make_engine(study), 12, outcome)
+    feasible = sorted(2 * (1 - accuracy(arch)) for arch in study.space.archs() if PREDICTOR.meets(arch))
+    assert min(outcome.values[0] for _, outcome in found) <= feasible[len(feasible) // 20]
+
+
 def test_everything_failed_and_nothing_completed():
     found = search(make_engine(STUDY), 20, lambda params: Failed(reason="NaN"))
     assert len({STUDY.space.arch(params) for params, _ in found}) == 20
@@ -364,6 +419,71 @@ def test_costs_may_be_anybodys():
     assert all(Table().costs(STUDY.space.arch(params))["memory"] <= 60 for params, _ in found)
 
 
+class Above(Table):
+    """Costs above those of the cheapest, which are 0."""
+
+    def costs(self, arch):
+        return {"memory": super().costs(arch)["memory"] - 16}
+
+    def violations(self, costs):
+        return {}
+
+
+@pytest.mark.parametrize("candidates", [1_000_000, 60], ids=["whole", "drawn"])
+def test_a_first_cost_may_be_zero(candidates):
+    engine = make_engine(STUDY.with_settings(engine=Proposer(name="front", candidates=candidates)), Above())
+    found = search(engine, 10, lambda params: evaluate(params, costs=Above()))
+    memory = [outcome.values[1] for _, outcome in found]
+    assert len(found) == 10
+    assert max(memory[:4]) > 60
+    assert min(memory[:4]) <= 16 * (candidates < 1_000_000)
+
+
+def test_costs_of_somebody_need_not_tell_more_than_the_objectives():
+    study = STUDY.with_settings(objectives=(TOP1,), budget=Budget())
+    found = search(make_engine(study, Table()), 12, lambda params: evaluate(params, study=study))
+    assert all(Table().costs(study.space.arch(params))["memory"] <= 60 for params, _ in found)
+    within = [accuracy(arch) for arch in study.space.archs() if Table().costs(arch)["memory"] <= 60]
+    assert sum(value > max(outcome.values[0] for _, outcome in found) for value in within) <= 0.05 * len(within)
+
+
+def test_a_table_of_archs_with_costs_of_its_own():
+    archs = tuple(arch for arch in STUDY.space.archs() if Table().costs(arch)["memory"] <= 90)[::11]
+    study = STUDY.with_settings(space=None, engine=Proposer(name="front", archs=archs), budget=Budget())
+    rng = random.Random(3)
+    table = [rng.choice((0.1, 0.4, 0.4, 0.7)) for _ in archs]
+
+    def outcome(params):
+        index = params["index"]
+        return Completed(values=(table[index], Table().costs(archs[index])["memory"]))
+
+    found = search(make_engine(study, Table()), len(archs), outcome)
+    assert sorted(params["index"] for params, _ in found) == [
+        index for index, arch in enumerate(archs) if Table().costs(arch)["memory"] <= 60
+    ]
+
+
+def test_a_budget_in_images_a_second_is_learned_before_the_formula_knows_any():
+    study = STUDY.with_settings(budget=Budget(throughput="400 images/s"))
+
+    def outcome(params):
+        return Completed(values=evaluate(params).values, constraints={"throughput": 1 - 500 / 400})
+
+    # All meet it, and alike: it makes no difference.
+    assert search(make_engine(study), 10, outcome) == search(make_engine(STUDY.with_settings(budget=Budget())), 10, outcome)
+
+
+@pytest.mark.parametrize("rank", [5, 12, 30])
+def test_of_a_space_that_is_too_large_a_tight_budget_leaves_what_no_draw_holds(rank):
+    memory = sorted(PREDICTOR.costs(arch)["memory"] / PREDICTOR.baseline["memory"] for arch in STUDY.space.archs())
+    tight = STUDY.with_settings(budget=Budget(memory=f"{memory[rank] * 1.0001:.6f}x"), engine=Proposer(name="front", candidates=10))
+    within = [arch for arch in STUDY.space.archs() if Predictor(tight).meets(arch)]
+    engine = make_engine(tight)
+    found = search(engine, len(within) + 1)
+    assert {STUDY.space.arch(params) for params, _ in found} == set(within)
+    assert engine.ask() == Done(reason="every arch that was found within budget as predicted was tried")
+
+
 def test_of_a_space_that_is_too_large_a_draw_is_looked_at_and_what_is_near_its_best():
     whole = make_engine(STUDY)
     drawing = make_engine(STUDY.with_settings(engine=Proposer(name="front", candidates=40)))
@@ -409,6 +529,25 @@ def test_objectives_that_do_not_fit_are_refused_before_any_work(objectives, sent
         assert 'engine.name = "optuna"' in str(caught.value)
 
 
+@pytest.mark.parametrize(("name", "value"), [("activation", "relu"), ("norm_epsilon", 1e-5)])
+def test_listed_archs_that_differ_in_what_is_not_seen_of_them_are_refused(name, value):
+    study = STUDY.with_settings(space=None, engine=Proposer(name="front", archs=(tiny_arch(), tiny_arch(**{name: value}))))
+    for refusing in (check_engine, make_engine):
+        with pytest.raises(ConfigError, match=rf'sees no difference in `{name}`, .* at engine.archs\[1\]; .* engine.name = "listed"'):
+            refusing(study)
+    # All alike are no matter.
+    alike = STUDY.with_settings(space=None, engine=Proposer(name="front", archs=(tiny_arch(**{name: value}),)))
+    assert ask(make_engine(alike)) == [{"index": 0}]
+
+
+def test_throughput_that_nothing_tells_before_it_is_measured_is_refused():
+    study = STUDY.with_settings(objectives=(TOP1, COSTS[2]), budget=Budget(throughput="400 images/s"))
+    with pytest.raises(ConfigError, match=r"must know the objective throughput .* '400 images/s' at budget.throughput"):
+        make_engine(study)
+    known = Predictor.anchored(study, memory=1e6, throughput=1000.0)
+    assert len(search(make_engine(study, known), 5, lambda params: evaluate(params, study=study, costs=known))) == 5
+
+
 def test_params_of_another_space_and_values_that_are_not_one_an_objective_are_refused():
     engine = make_engine(STUDY)
     with pytest.raises(ConfigError, match="unknown param"):
@@ -425,3 +564,5 @@ def test_a_user_is_told_whether_all_archs_are_looked_at_or_a_draw():
     large = engine_note(load_study("reinvestment-shapes", ["engine.name=front"]))
     assert large.startswith("the engine looks at a draw of 100,000 for each proposal, renewed as it goes on")
     assert engine_note(tiny_study()) == ""
+    listed = STUDY.with_settings(space=None, engine=Proposer(name="front", archs=tuple(STUDY.space.archs())[:9], candidates=4))
+    assert engine_note(listed) == "the engine looks at all of them for each proposal"

@@ -1,5 +1,7 @@
 """The front engine as an Optuna sampler: Optuna's own conformance tests, and what they do not ask."""
 
+import pickle
+
 import optuna
 import pytest
 from optuna.testing.pytest_samplers import BasicSamplerTestCase, MultiObjectiveSamplerTestCase, RelativeSamplerTestCase
@@ -81,11 +83,34 @@ def test_another_process_with_the_same_trials_proposes_the_same():
     assert found.ask(space).params == again.ask(space).params
 
 
+def test_saved_and_loaded_it_goes_on():
+    found = search(FrontSampler(STUDY, PREDICTOR, seed=5))
+    found.optimize(objective, n_trials=6)
+    space = found.sampler.infer_relative_search_space(found, None)
+    found.sampler.sample_independent(found, None, "other", optuna.distributions.FloatDistribution(0, 1))
+    again = search(pickle.loads(pickle.dumps(found.sampler)))
+    again.add_trials(found.trials)
+    assert again.ask(space).params == found.ask(space).params
+    drawn = [one.sampler.sample_independent(one, None, "x", optuna.distributions.FloatDistribution(0, 1)) for one in (found, again)]
+    assert drawn[0] == drawn[1]
+
+
 def test_asked_for_many_before_any_is_told_all_differ():
     found = search(FrontSampler(STUDY))
     found.optimize(objective, n_trials=5)
     space = FrontSampler(STUDY).infer_relative_search_space(found, None)
     assert len({STUDY.space.arch(found.ask(space).params) for _ in range(8)}) == 8
+
+
+def test_what_was_enqueued_in_part_counts_as_what_is_trained():
+    found, engine = search(FrontSampler(STUDY)), FrontEngine(STUDY)
+    # The sampler's first proposal is the cheapest, which has one block and no second stage.
+    found.enqueue_trial({"stages.0.depth": 2, "stages.0.width": 32})
+    space = FrontSampler(STUDY).infer_relative_search_space(found, None)
+    first = found.ask(space).params
+    assert (first["stages.0.depth"], first["stages.0.width"]) == (2, 32)
+    engine.expect(first)
+    assert found.ask(space).params == engine.ask().params
 
 
 def test_threads_share_it():
