@@ -36,6 +36,9 @@ _CLIMBED = 8
 _NEAR = 0.03
 """How far off its cost a start may lie, as a share of the range that starts are spread over, in logarithms."""
 
+_MOST_STARTS = 32
+"""Places of starts, beyond which they would lie nearer to each other than to their costs."""
+
 _ALIKE = 1e-3
 """Starts that promise as much but for this, in standard deviations of accuracy, are drawn from."""
 
@@ -165,14 +168,20 @@ class FrontEngine:
         """Of the cost, among those that starts are spread over, that what is known lies farthest from: the arch that promises most."""
         known, least = self._known(), float(candidates.costs[self._cost].min())
         position = along(candidates.costs[self._cost], least)
-        targets = np.linspace(position.min(), position.max(), max(2, self._study.engine.num_starts))
         taken = along(np.array([self._costs.costs(arch)[self._cost] for arch in known], float), least)
-        gaps = np.abs(targets[:, None] - taken[None, :]).min(axis=1, initial=np.inf)
+        low, high, count = position.min(), position.max(), max(2, self._study.engine.num_starts)
+        while True:
+            targets = np.linspace(low, high, count)
+            gaps = np.abs(targets[:, None] - taken[None, :]).min(axis=1, initial=np.inf)
+            if gaps.max() > _NEAR * (high - low) or count > _MOST_STARTS:
+                break
+            # More workers ask than there are starts, or none has a value yet: what lies between comes next.
+            count = 2 * count - 1
         # Both ends first; of equal gaps the least, which of most costs is soonest told.
         gaps[[0, -1]] *= 2
         rows = np.flatnonzero(left)
         off = np.abs(position[rows] - targets[np.argmax(gaps)])
-        near = rows[off <= max(off.min(), _NEAR * (targets[-1] - targets[0]))]
+        near = rows[off <= max(off.min(), _NEAR * (high - low))]
         promise = self._encoder.promise(self._inputs(candidates)[near])
         best = near[promise >= promise.max() - _ALIKE]
         return candidates.archs.arch(int(best[random.Random(f"{self._study.seed}/{len(known)}").randrange(len(best))]))

@@ -176,6 +176,14 @@ def test_eight_workers_ask_for_eight_different_archs_before_and_after_anything_i
     assert len({STUDY.space.arch(params) for params in [*first, *second]}) == 16
 
 
+def test_more_workers_than_starts_begin_between_the_starts():
+    study = load_study("quickstart", ["engine.name=front"])
+    predictor = Predictor(study)
+    memory = np.log(sorted(predictor.costs(study.space.arch(params))["memory"] for params in ask(make_engine(study), 7)))
+    places = (memory - memory[0]) / (memory[-1] - memory[0])
+    assert places == pytest.approx(np.linspace(0, 1, 7), abs=0.065)
+
+
 def test_pending_trials_push_it_elsewhere_on_the_front():
     engine = make_engine(STUDY)
     search(engine, 10)
