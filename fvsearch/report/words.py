@@ -231,7 +231,7 @@ def posterior(summary: Summary) -> str:
     gap = sum(seen - mean for seen, mean in pairs) / len(pairs) if pairs else 0.0
     flattery = gap if found.objective != "loss" else -gap
     size = objective(found.objective, abs(gap)).replace("%", " points")
-    if flattery > 0:
+    if flattery > 0 and size != objective(found.objective, 0.0).replace("%", " points"):
         said += f" The front as observed is {size} better than believed, on average: a search keeps what came out well."
     return said
 

@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 import pytest
 from confirmations import enter
-from ledgers import EVERY_STATE, STUDY, TRIALS, Trial, empty, fill
+from ledgers import EVERY_STATE, STUDY, TRIALS, Trial, arch, empty, fill
 
 from fvsearch.fronts.posterior import Posterior, posterior
 from fvsearch.fronts.standing import ledger_standings
@@ -91,6 +91,23 @@ def test_it_is_the_same_every_time_and_in_any_order(small: Ledger) -> None:
     assert backwards is not None
     for number, belief in again.trials.items():
         assert msgspec.structs.astuple(backwards.trials[number])[:3] == pytest.approx(msgspec.structs.astuple(belief)[:3], abs=1e-6)
+
+
+def test_a_baseline_of_more_stages_than_the_space_has_is_believed_something_of(small: Ledger) -> None:
+    first, *others = ledger_standings(small)
+    long = arch("B2(17, h48, m96, a3)-1(9, h48, m96, a3)-1(5, h48, m96, a3)")
+    outside = msgspec.structs.replace(first.trial, arch=long, arch_hash=long.arch_hash, params={})
+    found = posterior(FRONT, (msgspec.structs.replace(first, trial=outside), *others))
+    assert found is not None
+    assert found.trials.keys() == believed(small).trials.keys()
+    assert found.trials[0].low < found.trials[0].mean < found.trials[0].high
+
+
+def test_accuracy_alone_has_one_front_point_or_several_that_may_be_it(tmp_path: Path) -> None:
+    objectives = (Objective(name="top1", direction="maximize"),)
+    chances = [b.on_front for b in believed(fill(empty(tmp_path, FRONT.with_settings(objectives=objectives)))).trials.values()]
+    # Without costs one of all is the best.
+    assert sum(chance for chance in chances if chance is not None) == pytest.approx(1)
 
 
 def test_a_loss_is_turned_as_it_should_be(tmp_path: Path) -> None:

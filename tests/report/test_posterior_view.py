@@ -83,6 +83,10 @@ def test_flattery_is_told_only_where_there_is_some(summary: Summary) -> None:
         "one training varies by about 1.2 points about that (its standard deviation). Picks go by it. "
         "The front as observed is 1.0 points better than believed, on average: a search keeps what came out well."
     )
+    hardly = {n: msgspec.structs.replace(known[n], mean=belief.mean + 0.0098) for n, belief in flat.items()}
+    assert words.posterior(msgspec.structs.replace(summary, posterior=Posterior(objective="top1", noise=0.012, trials=hardly))).endswith(
+        "Picks go by it."
+    )
     modest = {n: msgspec.structs.replace(belief, mean=belief.mean + 0.02) for n, belief in flat.items()}
     assert words.posterior(msgspec.structs.replace(summary, posterior=Posterior(objective="top1", noise=0.012, trials=modest))).endswith(
         "Picks go by it."

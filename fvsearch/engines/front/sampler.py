@@ -52,12 +52,16 @@ class FrontSampler(BaseSampler):
             raise ConfigError("FrontSampler needs a study with a `space`, but it has a list of archs")
         self._choices = study.space.domains()
         study = study if seed is None else study.with_settings(seed=seed)
-        self._study, self._engine = study, FrontEngine(study, costs)
+        self._study, self._costs, self._engine = study, costs, FrontEngine(study, costs)
         self._space: dict[str, BaseDistribution] = {path: CategoricalDistribution(found) for path, found in self._choices.items()}
         self._random = RandomSampler(seed=study.seed)
         self._given: dict[int, Params] = {}
         # Threads of one study share its sampler.
         self._lock = threading.Lock()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """What it was made of, and where its draws are: all else it reads from the trials."""
+        return type(self), (self._study, self._costs), {"_random": self._random}
 
     def reseed_rng(self) -> None:
         """For processes that were forked: what is drawn at random differs from then on; proposals follow from the trials."""

@@ -1,5 +1,7 @@
 """The front engine as an Optuna sampler: Optuna's own conformance tests, and what they do not ask."""
 
+import pickle
+
 import optuna
 import pytest
 from optuna.testing.pytest_samplers import BasicSamplerTestCase, MultiObjectiveSamplerTestCase, RelativeSamplerTestCase
@@ -79,6 +81,18 @@ def test_another_process_with_the_same_trials_proposes_the_same():
     again.add_trials(found.trials)
     space = FrontSampler(STUDY).infer_relative_search_space(found, None)
     assert found.ask(space).params == again.ask(space).params
+
+
+def test_saved_and_loaded_it_goes_on():
+    found = search(FrontSampler(STUDY, PREDICTOR, seed=5))
+    found.optimize(objective, n_trials=6)
+    space = found.sampler.infer_relative_search_space(found, None)
+    found.sampler.sample_independent(found, None, "other", optuna.distributions.FloatDistribution(0, 1))
+    again = search(pickle.loads(pickle.dumps(found.sampler)))
+    again.add_trials(found.trials)
+    assert again.ask(space).params == found.ask(space).params
+    drawn = [one.sampler.sample_independent(one, None, "x", optuna.distributions.FloatDistribution(0, 1)) for one in (found, again)]
+    assert drawn[0] == drawn[1]
 
 
 def test_asked_for_many_before_any_is_told_all_differ():
