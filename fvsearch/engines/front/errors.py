@@ -14,6 +14,9 @@ Numbers: TypeAlias = NDArray[np.float64]
 _USUAL, _WORTH = 0.01, 2
 """What predictions err by before anything was measured, and how many measurements that belief is worth."""
 
+_NINE_OF_TEN = 1.645
+"""Standard deviations within which nine of ten normal numbers lie."""
+
 _LEARNABLE = 8
 """Measurements from which on errors are looked for that depend on the arch."""
 
@@ -66,11 +69,12 @@ class Errors:
     Args:
         measured: So far; there may be none.
         predicted: Whether they are errors of predictions, which are small as long as nothing else is known.
+        margin: Nine of ten predictions err less; 0 where that is not known.
     """
 
-    def __init__(self, measured: Sequence[Measured], *, predicted: bool = True) -> None:
+    def __init__(self, measured: Sequence[Measured], *, predicted: bool = True, margin: float = 0.0) -> None:
         values = np.array([one.excess for one in measured])
-        worth, usual = (_WORTH, _USUAL) if predicted else (1, 0.5)
+        worth, usual = (_WORTH, max(_USUAL, margin / _NINE_OF_TEN)) if predicted else (1, 0.5)
         self._mean = float(values.sum() / (len(values) + worth))
         squares = ((values - self._mean) ** 2).sum() + worth * usual**2
         self._deviation = float(np.sqrt(squares / (len(values) + worth)))

@@ -1,5 +1,6 @@
 """What each arch is expected to add to the front, given what became of others: where all that the engine knows comes together."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -36,10 +37,15 @@ class Judge:
         axes: Of its costs.
         told: What is known, in an order that does not depend on when it was told; at least one value.
         pending: Archs that are being trained: they count as if they came out at their posterior means.
+
+    Attributes:
+        errors: Of predictions, by kind of budget, as measurements taught them.
     """
 
     def __init__(self, study: Study, costs: Costs, encoder: Encoder, axes: Axes, told: Sequence[Told], pending: Sequence[Arch]) -> None:
         self._study, self._costs, self._encoder, self._axes = study, costs, encoder, axes
+        # Of a calibration: what is predicted over budget by less may be tried.
+        self._margins: Mapping[str, float] = getattr(costs, "margins", {})
         self._learned = next(index for index, objective in enumerate(study.objectives) if objective.name in LEARNED)
         self._sign = -1.0 if study.objectives[self._learned].direction == "maximize" else 1.0
         values = [one for one in told if isinstance(one.outcome, Completed | Stopped)]
@@ -47,7 +53,7 @@ class Judge:
         if pending:
             self._surrogate = self._surrogate.given_means(encoder.inputs(encoder.archs(pending)))
         self._front = self._improved(values, pending)
-        self._errors = self._learn_errors(told)
+        self.errors = self._learn_errors(told)
 
     def gains(self, candidates: Candidates, inputs: Inputs) -> tuple[Numbers, Numbers]:
         """What each is expected to add to the front, and how uncertain its value is: (candidates,) both.
@@ -57,9 +63,10 @@ class Judge:
             inputs: (candidates, features) of them.
         """
         mean, deviation = self._surrogate.posterior(inputs)
-        costs = self._axes(corrected(candidates.costs, self._errors, inputs), len(candidates))
+        costs = self._axes(corrected(candidates.costs, self.errors, inputs), len(candidates))
         gains = self._front.expected_improvement(mean, deviation, costs)
-        return gains * chance_to_meet(self._errors, candidates.violations, inputs), deviation
+        predicted = {kind: violation + self._margins.get(kind, 0.0) for kind, violation in candidates.violations.items()}
+        return gains * chance_to_meet(self.errors, predicted, inputs), deviation
 
     def _observation(self, told: Told) -> Observation:
         """What the surrogate learns from."""
@@ -93,7 +100,6 @@ class Judge:
         """What measurements taught of predictions, by kind of budget; that trainings fail is one more, which nobody predicts."""
         archs = self._encoder.archs([one.arch for one in told])
         predicted = known_violations(self._costs, known_costs(archs, self._costs), len(archs))
-        margins: Mapping[str, float] = getattr(self._costs, "margins", {})
         inputs = self._encoder.inputs(archs)
         found: dict[str, list[Measured]] = {kind: [] for kind in predicted}
         fails = any(isinstance(one.outcome, Failed) for one in told)
@@ -101,6 +107,11 @@ class Judge:
             if fails:
                 found.setdefault(_FAILING, []).append(Measured(inputs[row], 1.0 if isinstance(outcome, Failed) else -1.0))
             for kind, violation in outcome.constraints.items() if isinstance(outcome, Completed | Infeasible) else ():
-                known = float(predicted[kind][row]) + margins.get(kind, 0.0) if kind in predicted else None
-                found.setdefault(kind, []).append(Measured(inputs[row], excess(kind, violation, known)))
-        return {kind: Errors(measured, predicted=kind in predicted) for kind, measured in found.items()}
+                margin, known = self._margins.get(kind, 0.0), float(predicted[kind][row]) if kind in predicted else None
+                # A search tells throughput as predicted, within the margin, until the quiet pass: nothing was measured.
+                if known is None or not margin or not math.isclose(known, violation, rel_tol=1e-6, abs_tol=1e-9):
+                    error = excess(kind, violation, None if known is None else known + margin)
+                    found.setdefault(kind, []).append(Measured(inputs[row], error))
+        return {
+            kind: Errors(measured, predicted=kind in predicted, margin=self._margins.get(kind, 0.0)) for kind, measured in found.items()
+        }

@@ -12,8 +12,10 @@ from fvsearch.archs.space import Space, StageSpace
 from fvsearch.costs.predictor import Predictor
 from fvsearch.engines import Completed, Done, Failed, Infeasible, Stopped, Suggestion, check_engine, engine_note, make_engine
 from fvsearch.engines.front.archs import all_archs, costs_of
+from fvsearch.engines.front.axes import Axes
 from fvsearch.engines.front.candidates import Candidates
 from fvsearch.engines.front.evidence import Encoder
+from fvsearch.engines.front.judge import Judge, Told
 from fvsearch.errors import ConfigError
 from fvsearch.library import load_study
 from fvsearch.pareto import hypervolume
@@ -279,6 +281,36 @@ def test_what_fails_near_failures_is_proposed_less():
     share = statistics.mean(isinstance(outcome(STUDY.space.params(arch)), Failed) for arch in STUDY.space.archs() if PREDICTOR.meets(arch))
     failed = [isinstance(outcome, Failed) for _, outcome in search(make_engine(STUDY), 24, outcome)]
     assert statistics.mean(failed[12:]) < 0.5 * share
+
+
+CALIBRATED = Predictor(STUDY, margins={"memory": 0.1, "throughput": 0.1})
+
+
+def test_what_a_margin_lets_in_is_tried_at_first_and_left_once_it_is_over_budget_as_predicted():
+    within = [CALIBRATED.costs(arch)["memory"] for arch in STUDY.space.archs() if CALIBRATED.meets(arch)]
+    assert sum(memory > CALIBRATED.baseline["memory"] for memory in within) > 0.1 * len(within)
+    refused = [
+        isinstance(outcome, Infeasible) for _, outcome in search(make_engine(STUDY, CALIBRATED), 30, lambda params: over(params, 1.0))
+    ]
+    assert sum(refused[4:]) == 0
+
+
+def test_throughput_as_predicted_within_a_margin_is_no_measurement():
+    study = STUDY.with_settings(budget=Budget(throughput="1.5x"))
+    predictor = Predictor(study, margins={"memory": 0.1, "throughput": 0.1})
+
+    def outcome(params):
+        known = predictor.costs(study.space.arch(params))
+        told = predictor.violations({"throughput": known["throughput"]})
+        return Completed(values=(accuracy(study.space.arch(params)), known["memory"]), constraints=told)
+
+    told = [Told(study.space.arch(params), outcome) for params, outcome in search(make_engine(study, predictor), 8, outcome)]
+    found, encoder = Candidates(all_archs(study.space), predictor), Encoder(study)
+    inputs = encoder.inputs(found.archs)
+    judge = Judge(study, predictor, encoder, Axes(study.objectives, found.costs), told, ())
+    mean, deviation = judge.errors["throughput"].of(inputs)
+    assert not mean.any()
+    assert deviation == pytest.approx(0.1 / 1.645)
 
 
 # Odd cases
