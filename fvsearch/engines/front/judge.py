@@ -40,6 +40,7 @@ class Judge:
 
     Attributes:
         errors: Of predictions, by kind of budget, as measurements taught them.
+        front: What an improvement is measured against.
     """
 
     def __init__(self, study: Study, costs: Costs, encoder: Encoder, axes: Axes, told: Sequence[Told], pending: Sequence[Arch]) -> None:
@@ -52,8 +53,8 @@ class Judge:
         self._surrogate = Surrogate(encoder.evidence([self._observation(one) for one in values]))
         if pending:
             self._surrogate = self._surrogate.given_means(encoder.inputs(encoder.archs(pending)))
-        self._front = self._improved(values, pending)
         self.errors = self._learn_errors(told)
+        self.front = self._improved(values, pending)
 
     def gains(self, candidates: Candidates, inputs: Inputs) -> tuple[Numbers, Numbers]:
         """What each is expected to add to the front, and how uncertain its value is: (candidates,) both.
@@ -64,7 +65,7 @@ class Judge:
         """
         mean, deviation = self._surrogate.posterior(inputs)
         costs = self._axes(corrected(candidates.costs, self.errors, inputs), len(candidates))
-        gains = self._front.expected_improvement(mean, deviation, costs)
+        gains = self.front.expected_improvement(mean, deviation, costs)
         predicted = {kind: violation + self._margins.get(kind, 0.0) for kind, violation in candidates.violations.items()}
         return gains * chance_to_meet(self.errors, predicted, inputs), deviation
 
@@ -85,7 +86,8 @@ class Judge:
         """
         mean, _ = self._surrogate.observed()
         archs = self._encoder.archs([*(one.arch for one in told), *pending])
-        costs = known_costs(archs, self._costs)
+        # Of what is pending as of what may be proposed; what was measured stands.
+        costs = corrected(known_costs(archs, self._costs), self.errors, self._encoder.inputs(archs))
         for row, (_, outcome) in enumerate(told):
             if isinstance(outcome, Completed):
                 for objective, value in zip(self._study.objectives, outcome.values, strict=True):

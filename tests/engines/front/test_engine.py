@@ -313,6 +313,21 @@ def test_throughput_as_predicted_within_a_margin_is_no_measurement():
     assert deviation == pytest.approx(0.1 / 1.645)
 
 
+def test_what_is_pending_costs_what_measurement_says_that_it_costs():
+    # Memory is 40% more than predicted.
+    told = [Told(STUDY.space.arch(params), outcome) for params, outcome in search(make_engine(STUDY), 12, lambda params: over(params, 1.4))]
+    found, encoder = Candidates(all_archs(STUDY.space), PREDICTOR), Encoder(STUDY)
+    axes = Axes(STUDY.objectives, found.costs)
+    cheapest = found.archs.arch(int(np.argmin(found.costs["memory"])))
+    told = [one for one in told if one.arch != cheapest]
+    judge = Judge(STUDY, PREDICTOR, encoder, axes, told, [cheapest])
+    mean, _ = judge.errors["memory"].of(encoder.inputs(encoder.archs([cheapest])))
+    assert math.exp(mean[0]) == pytest.approx(1.4, abs=0.1)
+    expected = axes({"memory": np.array([PREDICTOR.costs(cheapest)["memory"] * math.exp(mean[0])])}, 1)
+    # Nothing is cheaper, so it is on the front.
+    assert judge.front.costs.min() == pytest.approx(expected.item())
+
+
 # Odd cases
 
 
