@@ -143,7 +143,7 @@ class Storm:
         require_nobody(self.here)
 
     def _was_told_to_start_again(self, code: int) -> bool:
-        """Whether its worker was killed twice while the baseline was measured: as where memory is short, a user is told, and may try again."""
+        """Whether its worker was killed twice while the baseline was measured: that is an error, after which the same command goes on."""
         return code == 1 and self.struck.count("kill a worker") >= 2 and "cannot be measured: its worker died 2 times" in self.said()
 
     def finish(self) -> Counter[str]:
