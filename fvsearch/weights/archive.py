@@ -22,8 +22,8 @@ MOST_EXPANSION = 4
 USUAL = 4096
 """Up to here a number in a config is taken whatever the weights: two layers of as many units are 64 MiB."""
 
-NO_SIZES = ("seed", "shared_object_id")
-"""In keys of a config whose numbers may be any."""
+NO_SIZES = ("seed", "shared_object_id", "compile_config")
+"""In keys of a config whose numbers may be any; how a model was trained is not read, and a schedule has as many steps as it likes."""
 
 SHOWN = 300
 """Characters of a library's error that ours repeats."""
