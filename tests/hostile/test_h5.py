@@ -143,7 +143,6 @@ def test_a_layer_larger_than_all_weights_is_not_built(key: str, entries: dict[st
     refuses(sent(tmp_path / "sent", entries, config__json=json.dumps(config).encode()), "100,000,000")
 
 
-@pytest.mark.parametrize("command", ["evaluate", "convert"])
 def test_how_a_model_was_trained_is_no_size_of_it(entries: dict[str, bytes], tmp_path: Path) -> None:
     config = json.loads(entries[CONFIG_FILE])
     config["compile_config"] = {"optimizer": {"config": {"learning_rate": {"config": {"decay_steps": 187_000}}}}}
@@ -151,6 +150,7 @@ def test_how_a_model_was_trained_is_no_size_of_it(entries: dict[str, bytes], tmp
     assert card == CARD
 
 
+@pytest.mark.parametrize("command", ["evaluate", "convert"])
 def test_a_command_refuses_what_a_folder_lies_of(
     command: str, entries: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
