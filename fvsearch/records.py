@@ -84,6 +84,12 @@ def show_value(value: Any) -> str:
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
 
 
+def in_short(text: str, most: int = 2 * SHOWN) -> str:
+    """In one line, and not all of it where it has more than so many characters."""
+    line = " ".join(text.split())
+    return line if len(line) <= most else f"{line[: most - 3]}..."
+
+
 def suggest(word: str, known: Iterable[str]) -> str:
     """` (did you mean 'x'?)` for the known word nearest to `word`, or an empty string."""
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
@@ -124,7 +130,7 @@ def from_json(path: Path, kind: Any) -> Any:
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{path} does not hold what fvsearch wrote there: {_shortened(str(error))}") from None
+        raise ConfigError(f"{path} does not hold what fvsearch wrote there: {in_short(str(error))}") from None
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -154,7 +160,7 @@ def parse_toml(text: str, source: str) -> dict[str, Any]:
     except RecursionError:
         raise ConfigError(f"tables and lists must not be nested so deep in {source}") from None
     except ValueError as error:  # a number of thousands of digits is Python's own error
-        raise ConfigError(f"{source} is not TOML: {_shortened(str(error))}") from None
+        raise ConfigError(f"{source} is not TOML: {in_short(str(error))}") from None
     if wide is not None:
         raise ConfigError(f"an integer must fit 64 bits, but got {show_value(wide)} in {source}")
     if control is not None:
@@ -215,7 +221,7 @@ def _explain(message: str, value: Any, kind: Any, source: str) -> str:
     unknown = re.match(r"Object contains unknown field `(.*)`", law)
     if unknown:
         fields = _fields_at(kind, path)
-        law = f"unknown key `{_shortened(unknown[1])}`{suggest(unknown[1][:SHOWN], fields)}"
+        law = f"unknown key `{in_short(unknown[1])}`{suggest(unknown[1][:SHOWN], fields)}"
         if fields and "did you mean" not in law:
             law += f"; the keys are {', '.join(sorted(fields))}"
     else:
@@ -231,14 +237,8 @@ def _explain(message: str, value: Any, kind: Any, source: str) -> str:
             found = _value_at(value, path)
             if found is not None and not isinstance(found, dict | list):
                 law += f", but the value is {show_value(found)}"
-    where = f" at {_shortened(path)}" if path else ""
+    where = f" at {in_short(path)}" if path else ""
     return f"{law}{where}{f' in {source}' if source else ''}"
-
-
-def _shortened(text: str) -> str:
-    """In one line, and not all of it where it is long."""
-    line = " ".join(text.split())
-    return line if len(line) <= 2 * SHOWN else f"{line[: 2 * SHOWN - 3]}..."
 
 
 def _steps(path: str) -> list[str | int]:

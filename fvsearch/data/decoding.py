@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from fvsearch.data.images import Box
-from fvsearch.records import SHOWN
+from fvsearch.records import SHOWN, in_short
 
 if TYPE_CHECKING:
     import numpy as np
@@ -208,14 +208,8 @@ def _unreadable() -> Iterator[None]:
         raise UnreadableError("not an image of a format that is read") from None
     except OSError as error:
         # Pillow's own of this kind, such as that of a truncated file, have no number.
-        raise UnreadableError(error.strerror or _in_short(error), lasting=error.errno is None) from None
+        raise UnreadableError(error.strerror or in_short(str(error), SHOWN), lasting=error.errno is None) from None
     except MemoryError:
         raise
     except Exception as error:
-        raise UnreadableError(f"{type(error).__name__}: {_in_short(error)}") from None
-
-
-def _in_short(error: Exception) -> str:
-    """What a parser says, which may repeat what it has read: one line, and not all of a long one."""
-    line = " ".join(str(error).split())
-    return line if len(line) <= SHOWN else f"{line[: SHOWN - 3]}..."
+        raise UnreadableError(f"{type(error).__name__}: {in_short(str(error), SHOWN)}") from None

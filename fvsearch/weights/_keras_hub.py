@@ -12,7 +12,7 @@ import numpy as np
 from fvsearch.archs.arch import Arch
 from fvsearch.errors import ConfigError, MissingBackendError
 from fvsearch.files import require_modest_zip
-from fvsearch.weights.archive import in_short, require_filled
+from fvsearch.weights.archive import require_filled, said_by
 from fvsearch.weights.foreign import Foreign, Told
 from fvsearch.weights.plain import Floats, Sizes, by_head, weight_shapes
 from fvsearch.weights.source import Source
@@ -59,7 +59,7 @@ def load_keras_hub(path: Path) -> Any:
         # An absolute path, for keras-hub takes a name to be one of those it downloads.
         return (models.ViTImageClassifier if kind == CLASSIFIER else models.ViTBackbone).from_preset(str(path.resolve()))
     except Exception as error:
-        raise ConfigError(f"{path} does not load as a ViT of keras-hub: {type(error).__name__}: {in_short(error)}") from error
+        raise ConfigError(f"{path} does not load as a ViT of keras-hub: {type(error).__name__}: {said_by(error)}") from error
 
 
 def read_keras_hub(name: str, model: Any) -> Foreign:

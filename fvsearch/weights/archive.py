@@ -13,6 +13,7 @@ from typing import IO, Any
 
 from fvsearch.errors import ConfigError
 from fvsearch.files import MODEST, require_modest_zip
+from fvsearch.records import in_short
 
 WEIGHTS_FILE, CONFIG_FILE = "model.weights.h5", "config.json"
 
@@ -76,10 +77,9 @@ def require_finite(values: Iterator[tuple[str, Any]], name: object) -> None:
             )
 
 
-def in_short(error: BaseException) -> str:
-    """What a library says, in one line and not all of a long one."""
-    text = " ".join(str(error).partition("List of objects")[0].split())
-    return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
+def said_by(error: BaseException) -> str:
+    """What a library says, without all that Keras could not load beside it."""
+    return in_short(str(error).partition("List of objects")[0], SHOWN)
 
 
 def _require_arrays(file: IO[bytes], size: int, path: Path) -> int:
@@ -103,7 +103,7 @@ def _require_arrays(file: IO[bytes], size: int, path: Path) -> int:
     except ConfigError:
         raise
     except Exception as error:  # HDF5's are of many kinds
-        raise ConfigError(f"the weights in {path} do not read: {type(error).__name__}: {in_short(error)}") from None
+        raise ConfigError(f"the weights in {path} do not read: {type(error).__name__}: {said_by(error)}") from None
     if expanded > max(MODEST, MOST_EXPANSION * size):
         raise ConfigError(
             f"a file of arrays must expand to at most {MOST_EXPANSION} times its size, but {path} says that it makes {expanded:,} bytes of "

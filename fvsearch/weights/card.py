@@ -9,7 +9,7 @@ from fvsearch.archs.arch import Arch
 from fvsearch.errors import ConfigError
 from fvsearch.files import removed_on_error, replace_durably, write_atomically
 from fvsearch.records import Record, from_toml, require_at_least, to_toml
-from fvsearch.weights.archive import in_short, require_filled, require_finite
+from fvsearch.weights.archive import require_filled, require_finite, said_by
 
 if TYPE_CHECKING:
     import keras
@@ -86,6 +86,6 @@ def read_model(folder: Path) -> "tuple[ModelCard, keras.Model]":
     try:
         model = keras.saving.load_model(folder / MODEL_FILE, compile=False, safe_mode=True)
     except Exception as error:
-        raise ConfigError(f"{folder / MODEL_FILE} does not load: {type(error).__name__}: {in_short(error)}") from error
+        raise ConfigError(f"{folder / MODEL_FILE} does not load: {type(error).__name__}: {said_by(error)}") from error
     require_finite(((weight.path, keras.ops.convert_to_numpy(weight)) for weight in model.weights), folder / MODEL_FILE)
     return card, model
