@@ -20,7 +20,7 @@ from fvsearch.engines.base import Completed, Costs, Done, Outcome, Stopped, Sugg
 from fvsearch.engines.front import check_front
 from fvsearch.engines.front.archs import Archs
 from fvsearch.engines.front.axes import Axes
-from fvsearch.engines.front.candidates import Candidates, Numbers, WithMacs, along, neighbours, of_list, of_space
+from fvsearch.engines.front.candidates import Candidates, WithMacs, along, neighbours, of_list, of_space
 from fvsearch.engines.front.evidence import Encoder
 from fvsearch.engines.front.judge import Judge, Told
 from fvsearch.engines.front.surrogate import Inputs
@@ -191,26 +191,23 @@ class FrontEngine:
         told, pending = [self._told[key] for key in sorted(self._told)], [self._pending[key] for key in sorted(self._pending)]
         axes = Axes(self._study.objectives, candidates.costs)
         judge = Judge(self._study, self._costs, self._encoder, axes, told, pending)
-        gains, deviation = judge.gains(candidates, self._inputs(candidates))
-        # Where nothing is to be gained, the least known.
-        score = np.where(left, gains if gains[left].max() > 0 else deviation, -1.0)
+        rows, gains = judge.leaders(candidates, self._inputs(candidates), left, _CLIMBED)
         if candidates.whole or self._study.space is None:
-            return candidates.archs.arch(int(np.argmax(score)))
-        return self._climb(judge, self._study.space, candidates, score)
+            return candidates.archs.arch(int(rows[0]))
+        return self._climb(judge, self._study.space, candidates.archs.take(rows), float(gains[0]))
 
-    def _climb(self, judge: Judge, space: Space, candidates: Candidates, score: Numbers) -> Arch:
-        """From the best of a draw to the best near it, a param at a time."""
+    def _climb(self, judge: Judge, space: Space, best: Archs, top: float) -> Arch:
+        """From the best of a draw, of which the first gains so much, to the best near them, a param at a time."""
         taken = self._taken()
-        rows = np.argsort(-score, kind="stable")[:_CLIMBED]
-        best, top = candidates.archs.take(rows), float(score[rows[0]])
         while True:
             near = Candidates(neighbours(space, best), self._costs)
-            gains, _ = judge.gains(near, self._encoder.inputs(near.archs))
-            gains[np.isin(near.keys, taken)] = -1.0
-            rows = np.argsort(-gains, kind="stable")[:_CLIMBED]
-            if not len(rows) or gains[rows[0]] <= top:
+            left = ~np.isin(near.keys, taken)
+            if not left.any():
                 return best.arch(0)
-            best, top = near.archs.take(rows), float(gains[rows[0]])
+            rows, gains = judge.leaders(near, self._encoder.inputs(near.archs), left, _CLIMBED)
+            if gains[0] <= top:
+                return best.arch(0)
+            best, top = near.archs.take(rows), float(gains[0])
 
     def _taken(self) -> NDArray[np.uint64]:
         """Keys of what is told or asked for."""

@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fvsearch.archs.arch import Arch
 from fvsearch.engines.base import Completed, Costs, Failed, Infeasible, Outcome, Stopped
-from fvsearch.engines.front.acquisition import Front
+from fvsearch.engines.front.acquisition import Front, Rows
 from fvsearch.engines.front.axes import Axes
 from fvsearch.engines.front.candidates import Candidates, Numbers, known_costs, known_violations
 from fvsearch.engines.front.errors import Errors, Measured, chance_to_meet, corrected, excess
@@ -56,18 +57,23 @@ class Judge:
         self.errors = self._learn_errors(told)
         self.front = self._improved(values, pending)
 
-    def gains(self, candidates: Candidates, inputs: Inputs) -> tuple[Numbers, Numbers]:
-        """What each is expected to add to the front, and how uncertain its value is: (candidates,) both.
+    def leaders(self, candidates: Candidates, inputs: Inputs, left: NDArray[np.bool_], count: int) -> tuple[Rows, Numbers]:
+        """The candidates that are expected to add most to the front, best first, and how much; the least known where none adds anything.
 
         Args:
             candidates: To judge.
             inputs: (candidates, features) of them.
+            left: (candidates,) that may be proposed; one at least.
+            count: How many.
         """
         mean, deviation = self._surrogate.posterior(inputs)
         costs = self._axes(corrected(candidates.costs, self.errors, inputs), len(candidates))
-        gains = self.front.expected_improvement(mean, deviation, costs)
         predicted = {kind: violation + self._margins.get(kind, 0.0) for kind, violation in candidates.violations.items()}
-        return gains * chance_to_meet(self.errors, predicted, inputs), deviation
+        rows, gains = self.front.leaders(mean, deviation, costs, left * chance_to_meet(self.errors, predicted, inputs), count)
+        if not len(rows):
+            rows = np.argsort(np.where(left, -deviation, np.inf), kind="stable")[: min(count, int(left.sum()))]
+            gains = np.zeros(len(rows))
+        return rows, gains
 
     def _observation(self, told: Told) -> Observation:
         """What the surrogate learns from."""

@@ -72,9 +72,64 @@ def test_equal_points_and_dominated_ones_change_nothing():
     )
 
 
-def test_a_table_in_blocks_is_the_table_in_one(monkeypatch):
-    points, mean, deviation, candidates = drawn(3, points=20)
-    front = Front(points[:, 0], points[:, 1:], 1.0, np.ones(3))
+@pytest.mark.parametrize("costs", [2, 3])
+def test_slabs_are_what_the_table_is(costs, monkeypatch):
+    points, mean, deviation, candidates = drawn(costs, points=20)
+    front = Front(points[:, 0], points[:, 1:], 1.0, np.ones(costs))
     whole = front.expected_improvement(mean, deviation, candidates)
     monkeypatch.setattr("fvsearch.engines.front.acquisition._TABLE", 1)
     assert front.expected_improvement(mean, deviation, candidates) == pytest.approx(whole, rel=1e-12)
+
+
+def test_candidates_in_blocks_are_what_they_are_at_once(monkeypatch):
+    points, mean, deviation, candidates = drawn(2, points=20)
+    front = Front(points[:, 0], points[:, 1:], 1.0, np.ones(2))
+    whole = front.expected_improvement(mean, deviation, candidates)
+    monkeypatch.setattr("fvsearch.engines.front.acquisition._BLOCK", 3)
+    monkeypatch.setattr("fvsearch.engines.front.acquisition._CHUNK", 2)
+    assert front.expected_improvement(mean, deviation, candidates) == pytest.approx(whole, rel=1e-12)
+
+
+def crowd(costs, seed=0):
+    """A front of many points, and two thousand candidates: means, deviations, costs."""
+    rng = np.random.default_rng(seed)
+    points = rng.random((60, 1 + costs))
+    # On a front, as points of a search are: what costs more is better.
+    points[:, 0] = 1 - points[:, 1:].sum(axis=1) / (1 + costs) + 0.1 * rng.random(60)
+    candidates = rng.random((2000, costs)) * 1.05
+    mean = 1.1 - candidates.sum(axis=1) / (1 + costs) + 0.1 * rng.random(2000)
+    return Front(points[:, 0], points[:, 1:], 1.2, np.ones(costs)), mean, rng.random(2000) * 0.1 + 0.01, candidates
+
+
+@pytest.mark.parametrize("count", [1, 8, 100])
+@pytest.mark.parametrize("costs", [0, 1, 2, 3])
+def test_leaders_are_the_best_of_all(costs, count):
+    front, mean, deviation, candidates = crowd(costs)
+    weight = np.random.default_rng(1).random(len(mean)) * (np.arange(len(mean)) % 3 > 0)
+    gains = weight * front.expected_improvement(mean, deviation, candidates)
+    rows, found = front.leaders(mean, deviation, candidates, weight, count)
+    assert rows.tolist() == np.argsort(-gains, kind="stable")[:count].tolist()
+    assert found == pytest.approx(gains[rows], rel=1e-9)
+
+
+def test_few_are_judged_exactly(monkeypatch):
+    front, mean, deviation, candidates = crowd(2)
+    judged, whole = [], Front.expected_improvement
+
+    def counting(self, mean, *others):
+        judged.append(len(mean) if self is front else 0)
+        return whole(self, mean, *others)
+
+    monkeypatch.setattr(Front, "expected_improvement", counting)
+    front.leaders(mean, deviation, candidates, np.ones(len(mean)), 1)
+    assert 1 < sum(judged) < 700
+
+
+def test_who_is_not_asked_for_or_gains_nothing_does_not_lead():
+    front = Front(np.array([0.5]), np.array([[0.2]]), 1.0, np.ones(1))
+    mean, deviation, costs = np.array([0.1, 0.2, 0.9, 0.1]), np.full(4, 1e-3), np.array([[0.5], [0.5], [0.5], [1.0]])
+    rows, gains = front.leaders(mean, deviation, costs, np.array([0.0, 1.0, 1.0, 1.0]), 3)
+    # Row 2 is dominated by 400 deviations, row 3 is beyond the reference.
+    assert rows.tolist() == [1]
+    assert gains == pytest.approx([0.3 * 0.5])
+    assert [len(found) for found in front.leaders(mean, deviation, costs, np.zeros(4), 3)] == [0, 0]
