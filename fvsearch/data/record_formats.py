@@ -15,7 +15,7 @@ from fvsearch.data.framing import BrokenFrameError, record_spans
 from fvsearch.data.paths import LONGEST
 from fvsearch.data.record_index import Keys, Records, Row, Walk, record_name
 from fvsearch.data.stored import Store
-from fvsearch.records import show_value
+from fvsearch.records import in_short, show_value
 
 CHUNK = 64
 """ArrayRecords that are read at a time."""
@@ -128,7 +128,7 @@ def _rest(file: Path, number: int, error: Exception) -> tuple[str, str]:
 
 
 def _one_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)[:LONGEST]
+    return in_short(next(iter(str(error).splitlines()), type(error).__name__), LONGEST)
 
 
 def _listed(features: Collection[str]) -> str:

@@ -20,7 +20,7 @@ from fvsearch.data.splits import SPLIT_NAMES, own_splits
 from fvsearch.data.stored import StoredImages, StoredOptions, require_levels
 from fvsearch.data.tfds_prepare import prepare_apart
 from fvsearch.errors import ConfigError, MissingBackendError
-from fvsearch.records import from_builtins, suggest
+from fvsearch.records import from_builtins, in_short, suggest
 from fvsearch.study import Data
 
 SOURCE = re.compile(r"tfds:(?P<name>\w+)(?:/(?P<config>[\w.-]+))?(?::(?P<version>\d+\.\d+\.\d+))?")
@@ -184,7 +184,7 @@ def _info(prepared: Path) -> Any:
     try:
         return tfds.builder_from_directory(prepared).info
     except Exception as error:  # of JSON, of protocol buffers, of features that this version does not know
-        reason = " ".join(str(error).split())[:LONGEST] or type(error).__name__
+        reason = in_short(str(error), LONGEST) or type(error).__name__
         raise ConfigError(f"TensorFlow Datasets must be able to read {prepared}, but: {reason}; prepare the set again") from None
 
 

@@ -99,7 +99,7 @@ class _Search:
     def run(self) -> None:
         """From wherever the ledger stands to the end."""
         self._bill()
-        beginning = begin(self.ledger, self.settings, self.crew, self._tell_progress)
+        beginning = begin(self.ledger, self.settings, self.crew, self._tell)
         self.anchor, self.predictor, self.baseline = beginning.anchor, beginning.predictor, beginning.baseline
         self.predictions = beginning.predictions
         self.screen = make_screen(self.ledger, self.settings, beginning)
@@ -124,7 +124,7 @@ class _Search:
                 # What others work on may come to be for us to end; and there may be room for more by then.
                 if self._is_late() or not self.tally.running:
                     break
-                self._tell_progress("waiting for the trials of others")
+                self._tell("waiting for the trials of others")
                 time.sleep(POLL)
                 continue
             self._tell_progress("searching")
@@ -246,27 +246,26 @@ class _Search:
         screen.tell(record.params, record.arch, record.outcome(self.study))
         # An engine that had no more to propose may have, now that it knows this.
         self.exhausted = False
-        self._bill(patience=BILL_EVERY)
-        self._tell_progress("searching", ended=record)
+        self._tell("searching", ended=record)
 
     def _finish(self) -> None:
         """Measure the front, and train again what is to be confirmed: the last of the coordinators, and no two at once."""
         if self.tally.running:
             return
-        with self.crew.alone("measuring the front", self._tell_progress):
+        with self.crew.alone("measuring the front", self._tell):
             trials = ended_trials(self.ledger)
-            measure_front(self.ledger, self.settings, trials, self._tell_progress)
+            measure_front(self.ledger, self.settings, trials, self._tell)
             self.tally.measure(self.ledger.quiet_pass(), trials)
         if self.study.confirm is None or not self.tally.has_completed:
             return
         self.crew.look()
         if all(one.task != CONFIRMING for one in self.crew.others()):
-            with self.crew.alone(CONFIRMING, self._tell_progress):
+            with self.crew.alone(CONFIRMING, self._tell):
                 self._confirm(self.study.confirm)
 
     def _confirm(self, asked: Confirm) -> None:
         """Train again, with fresh seeds, what the study says is to be confirmed."""
-        tell = self._tell_progress
+        tell = self._tell
         confirm(self.ledger, self.settings, asked.seeds, asked.archs, asked.train_shares, lambda confirming: tell(confirming.activity))
 
     def _bill(self, patience: float = 0.0) -> None:
@@ -275,6 +274,11 @@ class _Search:
         if seconds - self.invocation.seconds >= patience:
             self.invocation = msgspec.structs.replace(self.invocation, seconds=seconds)
             self.ledger.set_invocation(self.invocation)
+
+    def _tell(self, activity: str, ended: TrialRecord | None = None) -> None:
+        """Keep the books and tell the watcher: what time this start took is known after a kill, whether a trial has ended or not."""
+        self._bill(patience=BILL_EVERY)
+        self._tell_progress(activity, ended)
 
     def _tell_progress(self, activity: str, ended: TrialRecord | None = None) -> None:
         """Tell the watcher; what takes a look at every trial is counted anew only where a trial has ended or another activity begins."""

@@ -1,5 +1,6 @@
 """The loop, with trainings that are computed: no backend, no process."""
 
+import contextlib
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from fvsearch.library import load_study
 from fvsearch.meters.measured import Anchor, Interval, Measured, MeasureRequest
 from fvsearch.pools import NodeLost, WorkerDied
 from fvsearch.report import summarise, words
+from fvsearch.search import loop
 from fvsearch.search.loop import Progress
 from fvsearch.search.workers import RunSettings
 from fvsearch.study import Proposer
@@ -249,6 +251,21 @@ def test_progress_is_told(run: Callable[..., Ledger]) -> None:
     assert [progress.done for progress in told if progress.ended] == list(range(1, 13))
     assert told[-1].activity == "done"
     assert told[-1].on_front > 0
+
+
+def test_what_time_a_start_took_is_known_though_no_trial_ended(
+    run: Callable[..., Ledger], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(progress: Progress) -> None:
+        if progress.activity == "searching":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(loop, "BILL_EVERY", 0.0)
+    with pytest.raises(KeyboardInterrupt):
+        run(ScriptedPool(1), watcher=stop)
+    with contextlib.closing(Ledger.open(tmp_path / "out")) as ledger:
+        assert not any(trial.ended for trial in ledger.trials())
+        assert ledger.invocations()[-1].seconds > 0
 
 
 @pytest.mark.parametrize(

@@ -68,12 +68,16 @@ class Judge:
         """
         mean, deviation = self._surrogate.posterior(inputs)
         costs = self._axes(corrected(candidates.costs, self.errors, inputs), len(candidates))
-        predicted = {kind: violation + self._margins.get(kind, 0.0) for kind, violation in candidates.violations.items()}
+        predicted = self._plain(candidates.violations)
         rows, gains = self.front.leaders(mean, deviation, costs, left * chance_to_meet(self.errors, predicted, inputs), count)
         if not len(rows):
             rows = np.argsort(np.where(left, -deviation, np.inf), kind="stable")[: min(count, int(left.sum()))]
             gains = np.zeros(len(rows))
         return rows, gains
+
+    def _plain(self, violations: Mapping[str, Numbers]) -> dict[str, Numbers]:
+        """Predicted violations by budget, (archs,), without what a calibration lets pass."""
+        return {kind: violation + self._margins.get(kind, 0.0) for kind, violation in violations.items()}
 
     def _observation(self, told: Told) -> Observation:
         """What the surrogate learns from."""
@@ -107,7 +111,7 @@ class Judge:
     def _learn_errors(self, told: Sequence[Told]) -> dict[str, Errors]:
         """What measurements taught of predictions, by kind of budget; that trainings fail is one more, which nobody predicts."""
         archs = self._encoder.archs([one.arch for one in told])
-        predicted = known_violations(self._costs, known_costs(archs, self._costs), len(archs))
+        predicted = self._plain(known_violations(self._costs, known_costs(archs, self._costs), len(archs)))
         inputs = self._encoder.inputs(archs)
         found: dict[str, list[Measured]] = {kind: [] for kind in predicted}
         fails = any(isinstance(one.outcome, Failed) for one in told)
@@ -117,8 +121,8 @@ class Judge:
             for kind, violation in outcome.constraints.items() if isinstance(outcome, Completed | Infeasible) else ():
                 margin, known = self._margins.get(kind, 0.0), float(predicted[kind][row]) if kind in predicted else None
                 # A search tells throughput as predicted, within the margin, until the quiet pass: nothing was measured.
-                if known is None or not margin or not math.isclose(known, violation, rel_tol=1e-6, abs_tol=1e-9):
-                    error = excess(kind, violation, None if known is None else known + margin)
+                if known is None or not margin or not math.isclose(known - margin, violation, rel_tol=1e-6, abs_tol=1e-9):
+                    error = excess(kind, violation, known)
                     found.setdefault(kind, []).append(Measured(inputs[row], error))
         return {
             kind: Errors(measured, predicted=kind in predicted, margin=self._margins.get(kind, 0.0)) for kind, measured in found.items()
