@@ -1,13 +1,18 @@
 """A search replayed on a landscape: the project's own engine and screen, and instead of trainings the landscape's answers."""
 
+import contextlib
 import math
 import sys
-from typing import NamedTuple
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple
 
 import msgspec
 from _from_list import FromList
 from _landscapes import Landscape, drawn, landscape, table
+from _oracle import Oracle
 from _scores import Score
+from _variants import VARIANTS
 
 from fvsearch.costs.predictor import Predictor
 from fvsearch.engines import Completed, Done, Engine, Infeasible, Outcome, Wait, make_engine
@@ -24,12 +29,16 @@ class Searcher(NamedTuple):
         refuses: Whether what is infeasible as predicted is refused before it is trained.
         starts: Trials spread over predicted memory before the engine is asked; the engine's own number unless given.
         most: Trials, where a suggestion takes so long that more are not worth it.
+        knows: Whether it knows the truth, so that no noise and no seed makes a difference.
+        changed: What the engine is changed by while it searches.
     """
 
     proposer: Proposer
     refuses: bool = True
     starts: int | None = None
     most: int = sys.maxsize
+    knows: bool = False
+    changed: Callable[[], AbstractContextManager[Any]] = contextlib.nullcontext
 
 
 SEARCHERS: dict[str, Searcher] = {
@@ -40,6 +49,8 @@ SEARCHERS: dict[str, Searcher] = {
     "tpe+refusal+starts": Searcher(Proposer(name="optuna", sampler="tpe"), starts=8),
     "spread": Searcher(Proposer(name="optuna", sampler="random"), starts=sys.maxsize),
     "front": Searcher(Proposer(name="front")),
+    **{name: Searcher(Proposer(name="front"), changed=changed) for name, changed in VARIANTS.items()},
+    "oracle": Searcher(Proposer(name="front"), refuses=False, knows=True),
 }
 """By name; "spread" is archs spread over predicted memory, and no model."""
 
@@ -54,17 +65,21 @@ def replay(name: str, searcher: str, repeat: int, trials: int) -> dict[str, list
         trials: The baseline's counted in.
     """
     name, who = drawn(name, repeat), SEARCHERS[searcher]
+    with who.changed():
+        found = _replay(name, who, repeat, min(trials, who.most))
+    if who.knows:
+        found["seen"] = found["trained"]
+    # What has nothing left to try has found what there is.
+    return {what: won + won[-1:] * (min(trials, who.most) - len(won)) for what, won in found.items()}
+
+
+def _replay(name: str, who: Searcher, repeat: int, trials: int) -> dict[str, list[float]]:
+    """As `replay`, as long as there is something to try."""
     land = landscape(name)
-    trials = min(trials, who.most)
     study = _study(land, who, repeat, trials)
     predictor = Predictor(study, margins=None if who.refuses else dict.fromkeys(study.budget.limits(), math.inf))
-    if study.engine.name == "listed":
-        searched = table(land.table).study.with_settings(budget=study.budget, engine=who.proposer, seed=repeat)
-        engine: Engine = FromList(make_engine(searched, predictor), searched, land.archs)
-    else:
-        engine = make_engine(study, predictor)
-    screen = Screen(study, engine, predictor)
-    score = Score(name, believes=study.engine.name == "front")
+    screen = Screen(study, _engine(name, land, who, study, predictor), predictor)
+    score = Score(name, believes=study.engine.name == "front" and not who.knows)
     candidate: Candidate | Wait | Done = Candidate(
         params=params_of(study, study.baseline), arch=study.baseline, predicted=predictor.baseline
     )
@@ -78,8 +93,17 @@ def replay(name: str, searcher: str, repeat: int, trials: int) -> dict[str, list
         score.close()
         screen.tell(candidate.params, candidate.arch, outcome)
         candidate = screen.next()
-    # What has nothing left to try has found what there is.
-    return {what: won + won[-1:] * (trials - len(won)) for what, won in score.found.items()}
+    return score.found
+
+
+def _engine(name: str, land: Landscape, who: Searcher, study: Study, predictor: Predictor) -> Engine:
+    """The searcher's, of a study as `_study` makes it."""
+    if who.knows:
+        return Oracle(name, land)
+    if study.engine.name == "listed":
+        searched = table(land.table).study.with_settings(budget=study.budget, engine=who.proposer, seed=study.seed)
+        return FromList(make_engine(searched, predictor), searched, land.archs)
+    return make_engine(study, predictor)
 
 
 def _study(land: Landscape, who: Searcher, repeat: int, trials: int) -> Study:

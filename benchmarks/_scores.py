@@ -50,7 +50,7 @@ class Score:
             self.found["believed"].append(self._worth(front(self._believed(self._encoder))))
 
     def _worth(self, kept: "range | list[int]") -> float:
-        return _volume(self._name, tuple(sorted(self._rows[index] for index in kept))) / optimum(self._name)
+        return volume(self._name, tuple(sorted(self._rows[index] for index in kept))) / optimum(self._name)
 
     def _believed(self, encoder: Encoder) -> list[list[float]]:
         """The points with posterior means for observed accuracies."""
@@ -63,8 +63,8 @@ class Score:
 
 
 @functools.lru_cache(maxsize=1024)
-def _volume(name: str, rows: tuple[int, ...]) -> float:
-    """Hypervolume of archs at their true values; from trial to trial they are often the same."""
+def volume(name: str, rows: tuple[int, ...]) -> float:
+    """Hypervolume of a landscape's archs at their true values; from trial to trial they are often the same."""
     points = true_points(name)[list(rows)].tolist()
     return hypervolume([points[index] for index in front(points)], scale(name).reference)
 
@@ -118,7 +118,7 @@ def optimum(name: str) -> float:
     """Hypervolume of the true front of all that is feasible in truth."""
     points = true_points(name)
     kept: list[int] = []
-    for row in sorted(np.flatnonzero(_feasible(name)).tolist(), key=lambda row: tuple(points[row])):
+    for row in sorted(np.flatnonzero(feasible(name)).tolist(), key=lambda row: tuple(points[row])):
         if not (points[kept] <= points[row]).all(axis=1).any():
             kept.append(row)
     return hypervolume(points[kept].tolist(), scale(name).reference)
@@ -126,10 +126,10 @@ def optimum(name: str) -> float:
 
 def feasible_share(name: str) -> float:
     """Share of a landscape's archs that meet the budget in truth."""
-    return float(_feasible(name).mean())
+    return float(feasible(name).mean())
 
 
-def _feasible(name: str) -> NDArray[np.bool_]:
+def feasible(name: str) -> NDArray[np.bool_]:
     """(archs,) which meet the budget in truth."""
     land = landscape(name)
     baseline = Predictor(land.study).baseline

@@ -8,6 +8,7 @@ import numpy as np
 from _landscapes import LANDSCAPES, fit_quality, table
 from _pages import markdown, replace_figures
 from _scores import feasible_share
+from _variants import VARIANTS
 from numpy.typing import NDArray
 
 Won = dict[str, list[float]]
@@ -21,6 +22,9 @@ COLUMNS = (10, 16, 33, 100)
 
 TARGETS = ("nsga2", "nsga2+refusal")
 """Whose hypervolume at the end others are timed by."""
+
+NO_RIVALS = ("front", "oracle", *VARIANTS)
+"""Who is none of the others that `front` is held against."""
 
 TITLES = {
     "table": "Digits: trained archs, half of them feasible",
@@ -36,8 +40,9 @@ STYLES = {
     "nsga2+refusal": ("tab:blue", "-"),
     "tpe+refusal": ("tab:green", "-"),
     "gp+refusal": ("tab:purple", "-"),
-    "spread": ("0.3", ":"),
+    "spread": ("tab:olive", "-."),
     "front": ("tab:red", "-"),
+    "oracle": ("black", ":"),
 }
 """Color and line of the engines that the plot shows."""
 
@@ -87,8 +92,10 @@ def write_page(page: Path, found: dict[str, Found], trials: int) -> None:
     versions = ", ".join(f"{name} {version(name)}" for name in ("optuna", "numpy", "scipy", "scikit-learn"))
     of = dict.fromkeys(LANDSCAPES[name][0] for name in found)
     parts = [*map(_about, of), f"Replays: {versions}; Python {platform.python_version()}.", "### All of them", _summary(found, trials)]
+    if parts_of := {name: engines for name, engines in found.items() if engines.keys() & VARIANTS.keys()}:
+        parts += ["### Without its parts", _without_parts(parts_of, trials)]
     for name, engines in found.items():
-        share = feasible_share(name)
+        share, engines = feasible_share(name), {engine: runs for engine, runs in engines.items() if engine not in VARIANTS}
         parts += [f"### {name}", f"{share:.0%} feasible." if share < 1 else "No budget.", shown(engines, trials)]
     replace_figures(page, "search", parts)
 
@@ -101,18 +108,36 @@ def _summary(found: dict[str, Found], trials: int) -> str:
         if "front" not in engines:
             continue
         ours = _quartiles(engines["front"], "believed")[1]
-        row = [name, *(_reached(ours, _quartiles(engines[target], "seen")[1, -1]) if target in engines else "" for target in TARGETS)]
+        ends = [_quartiles(engines[target], "seen")[1, -1] for target in TARGETS if target in engines]
+        knowing = _quartiles(engines["oracle"], "seen")[1] if "oracle" in engines else None
+        row = [name, *(_reached(ours, end) for end in ends), _reached(knowing, ends[-1]) if knowing is not None and ends else ""]
         for column in columns:
             others = {
                 engine: _quartiles(runs, "seen")[1, column - 1]
                 for engine, runs in engines.items()
-                if engine != "front" and len(runs[0]["seen"]) >= column
+                if engine not in NO_RIVALS and len(runs[0]["seen"]) >= column
             }
-            best = max(others, key=lambda engine: others[engine])
-            row += [_number(ours[column - 1]), f"{_number(others[best])} {best}"]
+            best = max(others, key=lambda engine: others[engine], default="")
+            row += [_number(ours[column - 1]), f"{_number(others[best])} {best}" if best else ""]
         rows.append(row)
-    header = ["landscape", *(f"front has {target}'s end at" for target in TARGETS)]
+    header = ["landscape", *(f"front has {target}'s end at" for target in TARGETS), "an oracle has it at"]
     return markdown([*header, *(text for column in columns for text in (f"front at {column}", f"best other at {column}"))], rows)
+
+
+def _without_parts(found: dict[str, Found], trials: int) -> str:
+    """A line for the engine and for each of its variants: medians at some trials, by landscape; over the repeats that all have."""
+    columns = [column for column in COLUMNS[1:] if column <= trials]
+    names = [name for name in ("front", *VARIANTS) if any(name in engines for engines in found.values())]
+    rows = []
+    for name in names:
+        row = [name]
+        for engines in found.values():
+            common = min(len(engines[other]) for other in names if other in engines)
+            middle = _quartiles(engines[name][:common], "believed")[1] if name in engines else None
+            row.append(" / ".join(_number(middle[column - 1]) for column in columns) if middle is not None else "")
+        rows.append(row)
+    counts = [min(len(engines[other]) for other in names if other in engines) for engines in found.values()]
+    return markdown(["engine", *(f"{name}, {count} repeats" for name, count in zip(found, counts, strict=True))], rows)
 
 
 def _about(name: str) -> str:

@@ -30,6 +30,7 @@ from _replay import SEARCHERS, replay
 from _scores import optimum
 from _search_pages import Found, Won, plot, shown, write_page
 from _table import table_path
+from _variants import VARIANTS
 from rich.console import Console
 from rich.progress import track
 from threadpoolctl import threadpool_limits
@@ -38,14 +39,14 @@ Task = tuple[str, str, int]
 """Landscape, engine, repeat."""
 
 MAIN = ("table", "fitted-25", "network", "shapes-table", "shapes-fitted-25")
-SLOW = ("gp", "gp+refusal")
-"""Engines that take seconds for a suggestion; run where named."""
+NAMED = ("gp", "gp+refusal", *VARIANTS)
+"""Engines that run where they are named: such as take seconds for a suggestion, and `front` without one of its parts."""
 
 
 def main() -> None:
     """Replay what is asked for and is not there yet; show it."""
     options = parse()
-    tasks = list(itertools.product(options.landscapes, options.engines, range(options.repeats)))
+    tasks = [task for task in itertools.product(options.landscapes, options.engines, range(options.repeats)) if makes_a_difference(task)]
     found = read(options.folder, options.trials)
     missing = [task for task in tasks if options.fresh or task not in found]
     for name in dict.fromkeys(drawn(name, repeat) for name, _, repeat in missing):
@@ -68,7 +69,7 @@ def parse() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--landscapes", nargs="+", default=MAIN, choices=[*LANDSCAPES, "all"])
-    parser.add_argument("--engines", nargs="+", default=[name for name in SEARCHERS if name not in SLOW], choices=[*SEARCHERS, "all"])
+    parser.add_argument("--engines", nargs="+", default=[name for name in SEARCHERS if name not in NAMED], choices=[*SEARCHERS, "all"])
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--trials", type=int, default=100)
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
@@ -80,6 +81,12 @@ def parse() -> argparse.Namespace:
         if "all" in getattr(options, name):
             setattr(options, name, list(known))
     return options
+
+
+def makes_a_difference(task: Task) -> bool:
+    """Whether a repeat may differ from the first: to who knows the truth, of landscapes that are drawn anew alone."""
+    name, engine, repeat = task
+    return not SEARCHERS[engine].knows or repeat == 0 or drawn(name, repeat) != drawn(name, 0)
 
 
 def run(tasks: list[Task], trials: int, jobs: int) -> Iterator[tuple[Task, Won]]:
