@@ -107,7 +107,7 @@ class Front:
         return rows[best], exact[best]
 
     def _rounded_up(self) -> "Front":
-        """With costs rounded up to some of the points' own: whatever a candidate adds to this front, it adds no more to that one."""
+        """With costs rounded up to some of the points' own: what a candidate adds to that front is no less than what it adds to this."""
         costs = self.costs.copy()
         for column in costs.T:
             steps = np.quantile(column, np.linspace(0, 1, _STEPS), method="higher") if len(column) else column
