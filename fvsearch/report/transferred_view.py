@@ -45,8 +45,8 @@ def method(transferred: Transferred) -> str:
     return (
         "Means are over seeds, with Student’s 95% interval; differences have Welch’s. Above and below: the interval holds no 0; a tie: all "
         "of it is within a point either way. Training top-1 is of the last epoch’s steps. The test split was read once by each "
-        "fine-tuning, at its end. Intervals are of one comparison each, not corrected for their number. Memory and steps/s are of the "
-        "training step, measured side by side with nothing else running."
+        "fine-tuning, at its end. Intervals are of one comparison each, not corrected for their number. Memory is of the "
+        "device’s training step, and steps/s are the optimizer’s, measured side by side with nothing else running."
     )
 
 
@@ -158,9 +158,11 @@ def _predicted(arch: Arch, phase: Training) -> str:
         arch,
         image_shape=phase.data.image_shape,
         num_classes=phase.data.num_classes,
-        batch_size=phase.recipe.batch_size,
+        batch_size=phase.recipe.step_batch_size,
         dtype=phase.recipe.dtype,
         optimizer=phase.recipe.optimizer,
+        ema=phase.recipe.ema is not None,
+        accumulates=phase.recipe.accumulate > 1,
     )
     return f"{show_count(cost.macs)}, {show_bytes(cost.memory)}"
 

@@ -259,7 +259,7 @@ def _request(study: TransferStudy, phase: Training) -> MeasureRequest:
         image_shape=phase.data.image_shape,
         num_classes=phase.data.num_classes,
         recipe=phase.recipe,
-        batch_size=phase.recipe.batch_size,
+        batch_size=phase.recipe.step_batch_size,
         phase="training",
         time_budget=MEASURE_SECONDS * len(archs),
         seed=study.seed,

@@ -3,8 +3,10 @@
 import io
 import json
 import math
+import re
 from pathlib import Path
 
+import msgspec
 import pytest
 from rich.console import Console
 from scipy import stats
@@ -124,3 +126,14 @@ def test_the_plan_says_what_would_be_trained() -> None:
     shown = text(transferred_view.plan_table(STUDY))
     assert "18 trainings in all; nothing was trained." in shown
     assert "12x12x1" in shown
+
+
+def test_a_step_is_predicted_as_the_device_takes_it() -> None:
+    def memory(parts: int) -> float:
+        recipe = msgspec.structs.replace(STUDY.pretraining.recipe, accumulate=parts)
+        pretraining = msgspec.structs.replace(STUDY.pretraining, recipe=recipe)
+        plan = text(transferred_view.plan_table(msgspec.structs.replace(STUDY, pretraining=pretraining)))
+        number, unit = re.findall(r"([0-9.]+) (KiB|MiB)", next(line for line in plan.splitlines() if "pre-training" in line))[0]
+        return float(number) * {"KiB": 1, "MiB": 1024}[unit]
+
+    assert 0 < memory(8) < memory(1) / 2

@@ -7,11 +7,12 @@ from typing import Any
 import msgspec
 import pytest
 from click.testing import CliRunner
-from transfers import STUDY, ScriptedPool, summary_of
+from transfers import STUDY, ScriptedPool, measured_of, summary_of
 
 from fvsearch.cli import cli
 from fvsearch.errors import ConfigError, RunError, TrainingError
 from fvsearch.ledger import Ledger
+from fvsearch.meters.measured import Measured, MeasureRequest
 from fvsearch.pools import TimedOut, WorkerDied
 from fvsearch.records import to_toml
 from fvsearch.search import workers
@@ -200,6 +201,20 @@ def test_what_the_archs_cost_is_measured_once_at_the_end(run: Callable[..., Path
     monkeypatch.setattr("transfers.measured_of", raising(RunError("no room")))
     with pytest.raises(RunError, match="the trainings stand and the same command tries again, but their archs cannot be measured: no room"):
         run(ScriptedPool(), msgspec.structs.replace(STUDY, seeds=1))
+
+
+def test_a_step_is_measured_as_the_device_takes_it(run: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[MeasureRequest] = []
+
+    def measured(request: MeasureRequest) -> Measured:
+        asked.append(request)
+        return measured_of(request)
+
+    monkeypatch.setattr("transfers.measured_of", measured)
+    recipe = msgspec.structs.replace(STUDY.pretraining.recipe, batch_size=64, accumulate=8)
+    pretraining = msgspec.structs.replace(STUDY.pretraining, recipe=recipe)
+    run(ScriptedPool(), msgspec.structs.replace(STUDY, seeds=1, pretraining=pretraining))
+    assert [request.batch_size for request in asked] == [8, STUDY.finetuning.recipe.batch_size]
 
 
 def test_progress_is_told(run: Callable[..., Path]) -> None:
