@@ -12,13 +12,16 @@ from _from_list import FromList
 from _landscapes import Landscape, drawn, landscape, table
 from _oracle import Oracle
 from _scores import Score
-from _variants import VARIANTS
+from _variants import CHANGES
 
 from fvsearch.costs.predictor import Predictor
 from fvsearch.engines import Completed, Done, Engine, Infeasible, Outcome, Wait, make_engine
 from fvsearch.search.screening import Candidate, Screen, params_of
 from fvsearch.study import Proposer, Study
 from fvsearch.study.budgets import is_met, violations
+
+DRAWN = 5_000
+"""Archs of some hundred and fifty thousand that "front-drawn" has in view: such a share as it has of a space of three million."""
 
 
 class Searcher(NamedTuple):
@@ -49,7 +52,8 @@ SEARCHERS: dict[str, Searcher] = {
     "tpe+refusal+starts": Searcher(Proposer(name="optuna", sampler="tpe"), starts=8),
     "spread": Searcher(Proposer(name="optuna", sampler="random"), starts=sys.maxsize),
     "front": Searcher(Proposer(name="front")),
-    **{name: Searcher(Proposer(name="front"), changed=changed) for name, changed in VARIANTS.items()},
+    **{name: Searcher(Proposer(name="front"), changed=changed) for name, changed in CHANGES.items()},
+    "front-drawn": Searcher(Proposer(name="front", candidates=DRAWN)),
     "oracle": Searcher(Proposer(name="front"), refuses=False, knows=True),
 }
 """By name; "spread" is archs spread over predicted memory, and no model."""

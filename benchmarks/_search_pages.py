@@ -92,7 +92,7 @@ def write_page(page: Path, found: dict[str, Found], trials: int) -> None:
     versions = ", ".join(f"{name} {version(name)}" for name in ("optuna", "numpy", "scipy", "scikit-learn"))
     of = dict.fromkeys(LANDSCAPES[name][0] for name in found)
     parts = [*map(_about, of), f"Replays: {versions}; Python {platform.python_version()}.", "### All of them", _summary(found, trials)]
-    if parts_of := {name: engines for name, engines in found.items() if engines.keys() & VARIANTS.keys()}:
+    if parts_of := {name: engines for name, engines in found.items() if engines.keys() & set(VARIANTS)}:
         parts += ["### Without its parts", _without_parts(parts_of, trials)]
     for name, engines in found.items():
         share, engines = feasible_share(name), {engine: runs for engine, runs in engines.items() if engine not in VARIANTS}

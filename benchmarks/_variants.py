@@ -27,7 +27,7 @@ def _greedy() -> Iterator[Any]:
         yield
 
 
-VARIANTS: dict[str, Callable[[], AbstractContextManager[Any]]] = {
+CHANGES: dict[str, Callable[[], AbstractContextManager[Any]]] = {
     "front-flat": lambda: patch.dict(SLOPES, clear=True),
     "front-alike": lambda: patch.dict(WEIGHTS, clear=True),
     "front-trend": lambda: patch.dict(PRIORS, residual=_NOTHING),
@@ -36,3 +36,6 @@ VARIANTS: dict[str, Callable[[], AbstractContextManager[Any]]] = {
 }
 """By name: nothing is expected of larger archs beforehand; every feature counts alike; a linear trend alone; a smooth process about what is
 expected alone; what is not known of an arch does not count in its favour."""
+
+VARIANTS = (*CHANGES, "front-drawn")
+"""All; the last is the engine as it is, with a draw of the space in view and not the whole."""

@@ -4,7 +4,8 @@
 
 One JSON document on stdout. The archs are of three stages and all of them are candidates, for there is no budget. Before the first proposal
 the space is listed, and its costs and features are computed: `seconds_to_begin` has that too. The median of a few proposals counts, each
-told before the next. It is CPU time of one core, which is what the engine takes: a loaded machine matters little.
+told before the next; `on_front` are those of the told that no other dominates. It is CPU time of one core, which is what the engine takes:
+a loaded machine matters little.
 """
 
 import argparse
@@ -20,6 +21,7 @@ from fvsearch import Space, StageSpace, Study, load_study
 from fvsearch.archs.space import Params
 from fvsearch.costs.predictor import Predictor
 from fvsearch.engines import Completed, Engine, Suggestion, make_engine
+from fvsearch.pareto import front
 from fvsearch.study import Direction, Objective, ObjectiveName, Proposer
 from fvsearch.study.budgets import Budget
 
@@ -59,12 +61,17 @@ def seconds_of_asking(size: int, costs: int, told: int, asks: int) -> dict[str, 
     space, predictor, rng = study.space, Predictor(study), random.Random(0)
     assert space is not None
     engine = make_engine(study, predictor)
+    points: list[tuple[float, ...]] = []
 
     def tell(params: Params) -> None:
         known = predictor.costs(space.arch(params))
         # More work pays less and less, and seeds differ.
         accuracy = known["macs"] / (2e6 + known["macs"]) + rng.gauss(0, 0.02)
-        engine.tell(params, Completed(values=(accuracy, *(known[name] for name in COSTS[:costs]))))
+        values = (accuracy, *(known[name] for name in COSTS[:costs]))
+        points.append(
+            tuple(value if objective.direction == "minimize" else -value for objective, value in zip(objectives, values, strict=True))
+        )
+        engine.tell(params, Completed(values=values))
 
     begin = _timed(engine)[0]
     for _ in range(told):
@@ -75,7 +82,12 @@ def seconds_of_asking(size: int, costs: int, told: int, asks: int) -> dict[str, 
         seconds, params = _timed(engine)
         taken.append(seconds)
         tell(params)
-    return {"archs": space.size(), "seconds_to_begin": round(begin, 3), "seconds": round(statistics.median(taken), 3)}
+    return {
+        "archs": space.size(),
+        "on_front": len(front(points)),
+        "seconds_to_begin": round(begin, 3),
+        "seconds": round(statistics.median(taken), 3),
+    }
 
 
 def _timed(engine: Engine) -> tuple[float, Params]:
