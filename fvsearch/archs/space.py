@@ -175,7 +175,8 @@ class Space(Record, frozen=True, kw_only=True, cache_hash=True):
                 raise ConfigError(f"unknown param {path!r}{suggest(path, choices)}")
             if value not in choices[path]:
                 raise ConfigError(f"a param must be one of {list(choices[path])}, but got {value!r} at {path}")
-            values[path] = value
+            # The space's own: what is only equal to it, such as 2.0 or NumPy's 2, would be another arch by its hash.
+            values[path] = choices[path][choices[path].index(value)]
         stages = [Chosen(*(values[f"stages.{i}.{name}"] for name in Chosen._fields)) for i in range(len(self.stages))]  # type: ignore[arg-type]
         return Member(int(values["patch_size"]), bool(values["pool_query_only"]), tuple(stages))
 

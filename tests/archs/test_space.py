@@ -1,8 +1,11 @@
 import collections
 import itertools
 import random
+from collections.abc import Callable
+from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -343,3 +346,14 @@ def test_counting_is_fast_where_listing_is_out_of_the_question() -> None:
     found = space(stages=stages, rules=rules)
     assert 10**12 < found.size() < msgspec.structs.replace(found, rules=None).size()
     assert found.contains(found.sample(random.Random(0)))
+
+
+@pytest.mark.parametrize("kind", [np.int64, float, np.float32])
+def test_a_number_of_another_kind_is_the_same_choice(kind: Callable[[int], Any]) -> None:
+    found = space()
+    arch = found.sample(random.Random(0))
+    params = found.params(arch)
+    other = {path: kind(value) if type(value) is int else value for path, value in params.items()}
+    assert found.arch(other).arch_hash == arch.arch_hash
+    assert found.arch(params).arch_hash == arch.arch_hash, "and what comes after it too"
+    assert type(found.arch(other).stages[0].depth) is int

@@ -1,5 +1,6 @@
 """The archs that an engine chooses from, with their features and what is known of their costs: a whole space, or a draw of it."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -12,9 +13,13 @@ from fvsearch.costs.predictor import Predictor
 from fvsearch.engines.base import Costs
 from fvsearch.engines.front import DRAWN
 from fvsearch.engines.front.archs import Archs, all_archs, costs_of, drawn_archs
+from fvsearch.errors import ConfigError
 from fvsearch.study import Study
 
 Numbers: TypeAlias = NDArray[np.float64]
+
+_FAR_WITHIN = -1.0
+"""The violation of a budget of which nothing is used."""
 
 _OVERDRAWN, _STRATA = 4, 64
 """How many times as many are drawn as are kept, and into how many strata of equal width in the logarithm of cost they are sorted."""
@@ -67,32 +72,56 @@ class WithMacs:
 
     def __init__(self, study: Study, costs: Costs) -> None:
         self._formula, self._costs = Predictor.unmeasured(study), costs
+        self._theirs: frozenset[str] = frozenset()
 
     def costs(self, arch: Arch) -> dict[str, float]:
         """Theirs, and macs where they have none."""
-        return {"macs": self._formula.costs(arch)["macs"], **self._costs.costs(arch)}
+        told = self._costs.costs(arch)
+        self._theirs = frozenset(told)
+        return {"macs": self._formula.costs(arch)["macs"], **told}
 
     def violations(self, costs: Mapping[str, float]) -> Mapping[str, float]:
-        """Theirs."""
-        return self._costs.violations(costs)
+        """Theirs, of what they told."""
+        return self._costs.violations({name: value for name, value in costs.items() if name in self._theirs})
 
 
 def known_costs(archs: Archs, costs: Costs) -> dict[str, Numbers]:
-    """By name, (archs,); by another's predictor arch by arch."""
+    """By name, (archs,); by another's predictor arch by arch.
+
+    Raises:
+        ConfigError: Of one arch it tells other costs than of another, or something that is no finite number.
+    """
     if isinstance(costs, Predictor):
         return costs_of(archs, costs)
     rows = [costs.costs(archs.arch(row)) for row in range(len(archs))]
+    for row in rows:
+        if row.keys() != rows[0].keys() or not all(_is_number(value) and math.isfinite(value) for value in row.values()):
+            names = ", ".join(rows[0])
+            raise ConfigError(f"`costs` must tell a finite number for each of {names}, of every arch, but told {dict(row)} of one")
     return {name: np.array([row[name] for row in rows], float) for name in (rows[0] if rows else ())}
 
 
 def known_violations(costs: Costs, found: Mapping[str, Numbers], count: int) -> dict[str, Numbers]:
-    """By budget, (archs,), of so many archs' costs by name; nothing of images/s as long as they are not known."""
+    """By budget, (archs,), of so many archs' costs by name; nothing of images/s as long as they are not known.
+
+    Raises:
+        ConfigError: Another's predictor tells something that is no number.
+    """
     if isinstance(costs, Predictor):
         broken = costs.violations(found)  # type: ignore[arg-type]  # its arithmetic takes arrays
         known = {name: value for name, value in broken.items() if name != "throughput" or not costs.is_blind}
         return {name: np.broadcast_to(np.asarray(value), count) for name, value in known.items()}
     rows = [costs.violations({name: float(values[row]) for name, values in found.items()}) for row in range(count)]
-    return {name: np.array([row[name] for row in rows], float) for name in (rows[0] if rows else ())}
+    for row in rows:
+        if not (isinstance(row, Mapping) and all(_is_number(value) and not math.isnan(value) for value in row.values())):
+            raise ConfigError(f"`violations` must tell a number for each budget, at most 0 where it is met, but told {row!r} of one arch")
+    # A budget that it only names where it is not met is met elsewhere, by far.
+    names = dict.fromkeys(name for row in rows for name in row)
+    return {name: np.array([row.get(name, _FAR_WITHIN) for row in rows], float) for name in names}
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float | np.number)
 
 
 def of_list(archs: Sequence[Arch], costs: Costs) -> Candidates:

@@ -36,6 +36,9 @@ _CLIMBED = 8
 _NEAR = 0.03
 """How far off its cost a start may lie, as a share of the range that starts are spread over, in logarithms."""
 
+_DRAWN_AGAIN = 4
+"""Draws that are looked through for what is left, before a space counts as exhausted."""
+
 _MOST_STARTS = 32
 """Places of starts, beyond which they would lie nearer to each other than to their costs."""
 
@@ -58,7 +61,7 @@ class FrontEngine:
     def __init__(self, study: Study, costs: Costs | None = None) -> None:
         check_front(study)
         self._study, self._costs = study, costs or Predictor.unmeasured(study)
-        known = [objective.name for objective in study.objectives if objective.name not in LEARNED]
+        self._known_objectives = known = [objective.name for objective in study.objectives if objective.name not in LEARNED]
         if isinstance(self._costs, Predictor) and self._costs.is_blind and "throughput" in known:
             raise ConfigError(
                 f'the engine "front" must know the objective throughput before it is measured, but got {study.budget.throughput!r} at '
@@ -76,7 +79,11 @@ class FrontEngine:
         self._threads = ThreadpoolController()
 
     def ask(self) -> Suggestion | Wait | Done:
-        """The arch that the front is expected to gain most from; Done when none is left that meets the budget as predicted."""
+        """The arch that the front is expected to gain most from; Done when none is left that meets the budget as predicted.
+
+        Raises:
+            ConfigError: Costs of the user's own are no finite numbers, or are not those of the objectives.
+        """
         # One thread: the other cores are the workers', and sums in another order might tip a choice.
         with self._threads.limit(limits=1):
             arch = self._choose()
@@ -134,21 +141,30 @@ class FrontEngine:
         """All archs within budget as predicted, or a draw of them that is renewed now and then."""
         turn = len(self._told) // RENEWED
         if self._drawn is None or not (self._drawn[1].whole or self._drawn[0] == turn):
-            if self._study.space is None:
-                found = of_list(self._study.engine.archs, self._costs)
-            else:
-                found = of_space(self._study.space, self._costs, self._study.engine.candidates, self._cost, (self._study.seed, turn))
+            space = self._study.space
+            found = self._draw(space, turn) if space else of_list(self._study.engine.archs, self._costs)
+            if self._cost not in found.costs or any(name not in found.costs for name in self._known_objectives):
+                told, wanted = ", ".join(found.costs) or "nothing", ", ".join(self._known_objectives)
+                raise ConfigError(f"`costs` must tell the objectives {wanted} of every arch, but tell {told}")
             self._drawn = turn, found
         return self._drawn[1]
 
+    def _draw(self, space: Space, *turn: int) -> Candidates:
+        return of_space(space, self._costs, self._study.engine.candidates, self._cost, (self._study.seed, *turn))
+
     def _found(self, space: Space) -> Candidates:
-        """What is near what is known: a draw of a large space may miss the little that a tight budget leaves."""
+        """What a draw of a large space missed of the little that a tight budget leaves: near what is known, or in further draws."""
         if self._near is None:
             nearest = nearest_feasible(self._study, self._costs)  # type: ignore[arg-type]  # it asks for costs and violations alone
             self._near = neighbours(space, Archs.of([nearest]))
         near = [self._near.arch(row) for row in range(len(self._near))]
         known = sorted((arch for arch in self._known() if space.contains(arch)), key=lambda arch: arch.arch_hash)
-        return Candidates(neighbours(space, Archs.of([*near, *known])), self._costs, whole=False)
+        found, taken = Candidates(neighbours(space, Archs.of([*near, *known])), self._costs, whole=False), self._taken()
+        for again in range(_DRAWN_AGAIN):
+            if not np.isin(found.keys, taken).all():
+                break
+            found = self._draw(space, len(self._told) // RENEWED, again)
+        return found
 
     def _choose(self) -> Arch | None:
         """What to propose; none where everything is told or asked for."""

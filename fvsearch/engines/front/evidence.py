@@ -11,7 +11,7 @@ from fvsearch.costs.predictor import Predictor
 from fvsearch.engines.front.archs import Archs, costs_of, drawn_archs
 from fvsearch.engines.front.features import Scale, features
 from fvsearch.engines.front.surrogate import Evidence, Inputs
-from fvsearch.study import Study
+from fvsearch.study import CHANCE, LEARNED, Study
 
 Numbers: TypeAlias = NDArray[np.float64]
 
@@ -46,6 +46,8 @@ class Encoder:
         self._shape = study.data.image_shape
         self.stages = len(study.space.stages) if study.space else max(len(arch.stages) for arch in study.engine.archs)
         self._scale = Scale(features(_reference(study), self._shape))
+        (learned,) = (objective for objective in study.objectives if objective.name in LEARNED)
+        self._chance = CHANCE[learned.name](study.data.num_classes) * (1 if learned.direction == "minimize" else -1)
 
     def archs(self, archs: Sequence[Arch]) -> Archs:
         """As rows of the width that the study's archs have; an arch from outside its space may want more."""
@@ -65,7 +67,8 @@ class Encoder:
         archs = self.archs([one.arch for one in observations])
         return Evidence(
             inputs=self.inputs(archs),
-            values=np.array([one.value for one in observations], float),
+            # All that is worse than having learned nothing is alike: a loss of 1e9 says no more of other archs than one of 20.
+            values=np.minimum(np.array([one.value for one in observations], float), self._chance),
             trainings=np.array([one.trainings for one in observations], float),
             rungs=np.array([0 if one.epochs is None else 1 + rungs.index(one.epochs) for one in observations], np.int64),
             sizes=self._scale.plain(features(archs, self._shape), "macs"),

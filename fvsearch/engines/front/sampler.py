@@ -19,6 +19,10 @@ from fvsearch.study import Study
 _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
 
+_PROPOSED = "fvsearch:proposed"
+"""System attribute of a trial: params that were proposed for it."""
+
+
 class FrontSampler(BaseSampler):
     """Proposes archs by expected hypervolume improvement where only one objective must be learned, for the costs of an arch are known.
 
@@ -34,9 +38,10 @@ class FrontSampler(BaseSampler):
             ...
             return accuracy, memory
 
-    All that it knows it reads from the trials of the Optuna study, so it may be in several processes at once and resume any time. What is
-    over the budget as predicted it does not propose; constraints that a trial has (`trial.set_constraint("memory", measured / limit - 1)`)
-    teach it how far predictions err. Params that are not of the space, and archs once each was tried, are drawn at random.
+    All that it knows it reads from the trials of the Optuna study, so it may resume any time and be in several processes at once; two that
+    ask in the same moment may be given the same arch. What is over the budget as predicted it does not propose; constraints that a trial
+    has (`trial.set_constraint("memory", measured / limit - 1)`) teach it how far predictions err. Params that are not of the space, all of
+    them where another sampler fixes some, and archs once each was tried, are drawn at random.
 
     Args:
         study: Its space, objectives, budget and seed; its `engine` may set `starts` and `candidates`.
@@ -54,8 +59,7 @@ class FrontSampler(BaseSampler):
         study = study if seed is None else study.with_settings(seed=seed)
         self._study, self._costs, self._engine = study, costs, FrontEngine(study, costs)
         self._space: dict[str, BaseDistribution] = {path: CategoricalDistribution(found) for path, found in self._choices.items()}
-        self._random = RandomSampler(seed=study.seed)
-        self._given: dict[int, Params] = {}
+        self._random = RandomSampler(seed=study.seed % 2**32)
         # Threads of one study share its sampler.
         self._lock = threading.Lock()
 
@@ -87,8 +91,8 @@ class FrontSampler(BaseSampler):
                     self._tell(other)
             answer = self._engine.ask()
             params: Params = answer.params if isinstance(answer, Suggestion) else self._drawn(study, trial, search_space)
-            # What was enqueued is trained instead.
-            self._given[trial.number] = params | trial.system_attrs.get("fixed_params", {})
+            # What was enqueued is trained instead. Other processes, and this one, count it as taken from now on.
+            study._storage.set_trial_system_attr(trial._trial_id, _PROPOSED, params | trial.system_attrs.get("fixed_params", {}))
         return dict(params)
 
     def sample_independent(self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution) -> Any:
@@ -110,9 +114,8 @@ class FrontSampler(BaseSampler):
 
     def _tell(self, trial: FrozenTrial) -> None:
         """What became of a trial, or that it runs; one that suggested other params is no business of this sampler."""
-        if trial.state.is_finished():
-            self._given.pop(trial.number, None)
-        params: dict[str, Param] = self._given.get(trial.number, trial.params)
+        # What an objective does not suggest, for it changes nothing of the arch, is as it was proposed.
+        params: dict[str, Param] = trial.system_attrs.get(_PROPOSED, {}) | trial.params
         if not all(path in params and params[path] in choices for path, choices in self._choices.items()):
             return
         params = {path: params[path] for path in self._choices}

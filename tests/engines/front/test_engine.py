@@ -518,6 +518,91 @@ def test_a_table_of_archs_with_costs_of_its_own():
     ]
 
 
+@pytest.mark.parametrize("starts", [0, 8], ids=["at first", "after some"])
+def test_a_budget_may_be_named_only_where_it_is_not_met(starts):
+    class Quiet(Table):
+        def violations(self, costs):
+            return {name: value for name, value in super().violations(costs).items() if value > 0}
+
+    engine = make_engine(STUDY, Quiet())
+    found = search(engine, starts + 4, lambda params: evaluate(params, costs=Quiet()))
+    assert all(Table().costs(STUDY.space.arch(params))["memory"] <= 60 for params, _ in found)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, None, "1 GiB"])
+def test_costs_that_are_no_numbers_are_a_sentence(value):
+    class Broken(Table):
+        def costs(self, arch):
+            return super().costs(arch) | ({"seconds": value} if arch.depth == 3 else {})
+
+    with pytest.raises(ConfigError, match="`costs` must tell a finite number for each of memory, seconds"):
+        make_engine(STUDY, Broken()).ask()
+
+
+@pytest.mark.parametrize("told", [None, {"memory": math.nan}, {"memory": "met"}])
+def test_violations_that_are_no_numbers_are_a_sentence(told):
+    class Broken(Table):
+        def violations(self, costs):
+            return told
+
+    with pytest.raises(ConfigError, match="`violations` must tell a number for each budget"):
+        make_engine(STUDY, Broken()).ask()
+
+
+def test_costs_that_leave_an_objective_out_are_a_sentence():
+    class Other(Table):
+        def costs(self, arch):
+            return {"seconds": 1.0}
+
+        def violations(self, costs):
+            return {}
+
+    with pytest.raises(ConfigError, match="`costs` must tell the objectives memory of every arch, but tell seconds"):
+        make_engine(STUDY, Other()).ask()
+
+
+def test_violations_are_asked_of_what_was_told_and_no_more():
+    class Strict(Table):
+        def violations(self, costs):
+            assert set(costs) == {"memory", "seconds"}
+            return super().violations(costs)
+
+    engine = make_engine(STUDY.with_settings(objectives=(TOP1,), budget=Budget()), Strict())
+    assert isinstance(engine.ask(), Suggestion)
+
+
+@pytest.mark.parametrize("diverged", [20.0, 1e9, 1e155, 1e300])
+def test_a_loss_that_diverged_says_no_more_than_one_that_learned_nothing(diverged):
+    loss = Objective(name="loss", direction="minimize")
+    study = STUDY.with_settings(objectives=(loss, MEMORY))
+
+    def told(worst):
+        def outcome(params):
+            arch = study.space.arch(params)
+            learned = worst if arch.depth == 3 else 1 - accuracy(arch)
+            return Completed(values=(learned, Predictor(study).costs(arch)["memory"]))
+
+        return [params for params, _ in search(make_engine(study), 14, outcome)]
+
+    found = told(diverged)
+    assert found == told(math.log(10))
+    assert len({study.space.arch(params).arch_hash for params in found}) == 14
+
+
+def test_a_draw_that_is_exhausted_is_not_the_space():
+    class Tight(Table):
+        """Few meet it, and they are no neighbours."""
+
+        def violations(self, costs):
+            return {"memory": 0.0 if costs["memory"] % 80 == 0 else 1.0}
+
+    left = {arch.arch_hash for arch in STUDY.space.archs() if Tight().violations(Tight().costs(arch))["memory"] <= 0}
+    study = STUDY.with_settings(engine=Proposer(name="front", candidates=60))
+    found = search(make_engine(study, Tight()), 10 * len(left), lambda params: evaluate(params, costs=Tight()))
+    hashes = [STUDY.space.arch(params).arch_hash for params, _ in found]
+    assert len(hashes) == len(set(hashes)) >= 0.9 * len(left) > 5
+
+
 def test_a_budget_in_images_a_second_is_learned_before_the_formula_knows_any():
     study = STUDY.with_settings(budget=Budget(throughput="400 images/s"))
 

@@ -169,3 +169,33 @@ def test_other_directions_are_refused_with_the_way_out():
 def test_a_list_is_refused():
     with pytest.raises(ConfigError, match="needs a study with a `space`"):
         FrontSampler(tiny_study(space=None, engine=Proposer(name="front", archs=(tiny_arch(),))))
+
+
+@pytest.mark.parametrize("left_out", [("stages.1.depth",), ("stages.1.pool_stride", "stages.1.width")])
+def test_what_an_objective_does_not_suggest_is_as_it_was_proposed(left_out):
+    def partial(trial):
+        params = {path: trial.suggest_categorical(path, found) for path, found in STUDY.space.domains().items() if path not in left_out}
+        arch = STUDY.space.arch(params)
+        return accuracy(arch), PREDICTOR.costs(arch)["memory"]
+
+    assert set(left_out) <= set(STUDY.space.domains())
+    found = search(FrontSampler(STUDY))
+    found.optimize(partial, n_trials=12)
+    proposed = [STUDY.space.arch(trial.system_attrs["fvsearch:proposed"]).arch_hash for trial in found.trials]
+    assert len(set(proposed)) == 12
+
+
+def test_another_process_sees_what_was_proposed_before_it_is_suggested():
+    found = search(FrontSampler(STUDY))
+    samplers = [FrontSampler(STUDY) for _ in range(3)]
+    proposed = []
+    for sampler in samplers:
+        found.sampler = sampler
+        trial = found._storage.create_new_trial(found._study_id)
+        frozen = found._storage.get_trial(trial)
+        proposed.append(sampler.sample_relative(found, frozen, sampler.infer_relative_search_space(found, frozen)))
+    assert len({STUDY.space.arch(params).arch_hash for params in proposed}) == 3
+
+
+def test_any_seed_will_do():
+    FrontSampler(STUDY, seed=2**40)
