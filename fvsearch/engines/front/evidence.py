@@ -1,5 +1,6 @@
 """From what is known of trials to what the surrogate sees: observations, and the features of their archs in units of the space's spread."""
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
 
@@ -27,12 +28,14 @@ class Observation(NamedTuple):
         value: Of the learned objective, turned so that less is better; the mean over the trainings.
         trainings: How many.
         epochs: After which, where they were not trained to the end; else none.
+        scatter: Sum of the squares by which the trainings differ from their mean; none where that is not known.
     """
 
     arch: Arch
     value: float
     trainings: int = 1
     epochs: int | None = None
+    scatter: float | None = None
 
 
 class Encoder:
@@ -74,6 +77,7 @@ class Encoder:
             sizes=self._scale.plain(features(archs, self._shape), "macs"),
             # What is learned falls as accuracy rises.
             slopes=-self._scale.slopes,
+            scatter=np.array([math.nan if one.scatter is None else one.scatter for one in observations], float),
         )
 
 

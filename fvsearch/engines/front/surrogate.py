@@ -13,9 +13,9 @@ by `calming` for each standard deviation of size. One process whose kernel is th
 observations a length for each feature cannot be learned (such a model predicts worse than the mean), and a linear trend alone ends where
 accuracy saturates: hence this sum.
 
-An observation is of so many trainings, whose mean has so much less noise. One that was stopped at a rung is of less training: it lies off
-the end by an amount that all of its rung share and that is learned with the rest, and it ranks less well, by a variance that is learned as
-well.
+An observation is of so many trainings, whose mean has so much less noise; where it is known how they differ, that tells the noise. One that
+was stopped at a rung is of less training: it lies off the end by an amount that all of its rung share and that is learned with the rest,
+and it ranks less well, by a variance that is learned as well.
 """
 
 import math
@@ -50,6 +50,7 @@ class Evidence(NamedTuple):
         rungs: (observations,): 0 where it was trained to the end, else a number of the rung.
         sizes: (observations,) of the archs, in units of their spread: trainings of small ones differ more.
         slopes: (features,) by which values are expected to change with inputs, in standard deviations of the values.
+        scatter: (observations,) sum of the squares by which the trainings differ from their mean; NaN where that is not known.
     """
 
     inputs: Numbers
@@ -58,17 +59,17 @@ class Evidence(NamedTuple):
     rungs: NDArray[np.int64]
     sizes: Numbers
     slopes: Numbers
+    scatter: Numbers
 
     @classmethod
     def of(cls, inputs: Numbers, values: Numbers) -> "Evidence":
         """Of one training each, to the end, of archs of one size, where nothing was expected."""
         count, features = inputs.shape
-        return cls(inputs, values, np.ones(count), np.zeros(count, np.int64), np.zeros(count), np.zeros(features))
+        return cls(inputs, values, np.ones(count), np.zeros(count, np.int64), np.zeros(count), np.zeros(features), np.full(count, np.nan))
 
     def and_more(self, more: "Evidence") -> "Evidence":
         """This and more of the kind; expected is what was expected here."""
-        inputs, values, trainings, rungs, sizes = (np.concatenate(both) for both in zip(self[:-1], more[:-1], strict=True))
-        return Evidence(inputs, values, trainings, rungs, sizes, self.slopes)
+        return Evidence(*(np.concatenate(both) for both in zip(self, more, strict=True)))._replace(slopes=self.slopes)
 
 
 class Scaling(NamedTuple):
@@ -276,7 +277,20 @@ class Surrogate:
             off = (value - math.log(prior.centre)) / prior.spread
             loss += 0.5 * off * off
             gradient.append(0.5 * float((inner * derivatives[name]).sum()) + off / prior.spread)
-        return loss, np.array(gradient)
+        scatter, by_noise, by_calming = self._scatter_loss(hyper)
+        gradient[self._names.index("noise")] += by_noise
+        gradient[self._names.index("calming")] += by_calming
+        return loss + scatter, np.array(gradient)
+
+    def _scatter_loss(self, hyper: dict[str, float]) -> tuple[float, float, float]:
+        """Minus the log likelihood of how trainings of an arch differ, and its derivatives by the logarithms of noise and calming."""
+        known = (self._evidence.trainings > 1) & ~np.isnan(self._evidence.scatter)
+        sizes, freedom = self._evidence.sizes[known], self._evidence.trainings[known] - 1
+        variance = (hyper["noise"] * np.exp(-hyper["calming"] * sizes)) ** 2
+        share = self._evidence.scatter[known] / self._scaling.unit**2 / variance
+        loss = 0.5 * float((freedom * np.log(variance) + share).sum())
+        off = freedom - share
+        return loss, float(off.sum()), float((-hyper["calming"] * sizes * off).sum())
 
 
 def _matern(scaled: NDArray[np.floating]) -> NDArray[np.floating]:

@@ -27,10 +27,7 @@ def believe(study: Study, found: Sequence[Standing], fresh: Mapping[str, Sequenc
     if len(whole) < FEWEST:
         return None
     values = [_values(standing, learned, fresh) for standing in whole]
-    observations = [
-        Observation(standing.trial.arch, turned(study, learned, float(np.mean(known))), len(known))
-        for standing, known in zip(whole, values, strict=True)
-    ]
+    observations = [_observation(study, learned, standing, known) for standing, known in zip(whole, values, strict=True)]
     observations += [Observation(s.trial.arch, turned(study, learned, s.values[learned]), 1, s.trial.epochs_done) for s in early]
     surrogate = Mixture(Encoder(study).evidence(observations))
     mean, covariance = (part[..., : len(whole)] for part in surrogate.observed())
@@ -45,6 +42,12 @@ def believe(study: Study, found: Sequence[Standing], fresh: Mapping[str, Sequenc
             for row, standing in enumerate(whole)
         },
     )
+
+
+def _observation(study: Study, learned: str, standing: Standing, values: Sequence[float]) -> Observation:
+    """Of all trainings of an arch; how they differ is known where each has a value of its own."""
+    scatter = None if len(standing.trial.repeats) > 1 else float(np.var(values) * len(values))
+    return Observation(standing.trial.arch, turned(study, learned, float(np.mean(values))), len(values), scatter=scatter)
 
 
 def _values(standing: Standing, learned: str, fresh: Mapping[str, Sequence[float]]) -> list[float]:

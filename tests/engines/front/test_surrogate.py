@@ -146,6 +146,7 @@ def test_the_gradient_of_the_fit_is_its_slope():
         np.array([0, 0, 1] * 4),
         rng.standard_normal(12),
         np.array([0.4, 0, 0]),
+        np.array([np.nan, 0.7, 0.3, 2.0] * 3),
     )
     surrogate = Surrogate(evidence)
     at = np.log([prior.centre * 1.3 for prior in PRIORS.values()])
@@ -154,6 +155,21 @@ def test_the_gradient_of_the_fit_is_its_slope():
         step = np.eye(len(at))[index] * 1e-5
         slope = (surrogate.loss(at + step)[0] - surrogate.loss(at - step)[0]) / 2e-5
         assert gradient[index] == pytest.approx(slope, rel=1e-4, abs=1e-6)
+
+
+def test_trainings_that_agree_are_believed_where_the_features_say_otherwise():
+    rng = np.random.default_rng(0)
+    inputs = rng.standard_normal((25, 4))
+    values = 0.5 * inputs[:, 0] + 0.05 * rng.standard_normal(25)
+    # Far below all others, the smallest arch; four trainings of each.
+    inputs[0], values[0] = [-3.0, 0, 0, 0], 3.0
+    sizes = inputs[:, 0]
+    plain = Evidence.of(inputs, values)._replace(trainings=np.full(25, 4.0), sizes=sizes)
+    known = plain._replace(scatter=np.full(25, 3 * 0.1**2))
+    off = [abs(Surrogate(evidence).observed()[0][0] - 3.0) for evidence in (plain, known)]
+    assert off[1] < 0.15
+    assert off[1] < off[0]
+    assert Surrogate(known).noise == pytest.approx(0.1, rel=0.35)
 
 
 def test_noise_is_learned():
