@@ -41,7 +41,8 @@ def test_logits_are_keras_hubs(name, file, tmp_path):
     assert found.assumed == ()
     batch = vits.images(size)
     ours = read_model(tmp_path / "ours")[1].predict_on_batch(batch)
-    np.testing.assert_allclose(ours, theirs.predict_on_batch(batch), rtol=0, atol=1e-4)
+    # In float32 sums in another order move logits beyond 1 by as much relative to them.
+    np.testing.assert_allclose(ours, theirs.predict_on_batch(batch), rtol=1e-4, atol=1e-4)
 
 
 def test_a_backbone_is_taken_with_a_fresh_head(tmp_path):
