@@ -2,11 +2,11 @@
 
 import functools
 import heapq
+import math
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 from _landscapes import Landscape
-from _scores import feasible, true_points, volume
+from _scores import true_front, volume
 
 from fvsearch.archs.arch import Arch
 from fvsearch.archs.space import Param, Params
@@ -42,15 +42,10 @@ class Oracle:
 @functools.cache
 def _greedy(name: str, baseline: int) -> Sequence[int]:
     """Rows of the true front, each adding most to those before it."""
-    known, points = [baseline], true_points(name)
-    front: list[int] = []
-    for row in sorted(np.flatnonzero(feasible(name)).tolist(), key=lambda row: tuple(points[row])):
-        if row != baseline and not (points[front] <= points[row]).all(axis=1).any():
-            front.append(row)
-    found: list[int] = []
+    known, found = [baseline], list[int]()
     now = volume(name, (baseline,))
     # What a row adds falls as there are more, so that most need not be looked at again.
-    queue = [(-np.inf, row, -1) for row in front]
+    queue = [(-math.inf, row, -1) for row in true_front(name) if row != baseline]
     while queue:
         gain, row, of = heapq.heappop(queue)
         if of == len(found):

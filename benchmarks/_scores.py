@@ -114,14 +114,20 @@ def true_points(name: str) -> Numbers:
 
 
 @functools.cache
-def optimum(name: str) -> float:
-    """Hypervolume of the true front of all that is feasible in truth."""
+def true_front(name: str) -> list[int]:
+    """Rows of the true front of all that is feasible in truth."""
     points = true_points(name)
     kept: list[int] = []
     for row in sorted(np.flatnonzero(feasible(name)).tolist(), key=lambda row: tuple(points[row])):
         if not (points[kept] <= points[row]).all(axis=1).any():
             kept.append(row)
-    return hypervolume(points[kept].tolist(), scale(name).reference)
+    return kept
+
+
+@functools.cache
+def optimum(name: str) -> float:
+    """Hypervolume of the true front."""
+    return hypervolume(true_points(name)[true_front(name)].tolist(), scale(name).reference)
 
 
 def feasible_share(name: str) -> float:

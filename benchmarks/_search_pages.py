@@ -128,15 +128,14 @@ def _without_parts(found: dict[str, Found], trials: int) -> str:
     """A line for the engine and for each of its variants: medians at some trials, by landscape; over the repeats that all have."""
     columns = [column for column in COLUMNS[1:] if column <= trials]
     names = [name for name in ("front", *VARIANTS) if any(name in engines for engines in found.values())]
+    counts = [min(len(engines[name]) for name in names if name in engines) for engines in found.values()]
     rows = []
     for name in names:
         row = [name]
-        for engines in found.values():
-            common = min(len(engines[other]) for other in names if other in engines)
-            middle = _quartiles(engines[name][:common], "believed")[1] if name in engines else None
+        for engines, count in zip(found.values(), counts, strict=True):
+            middle = _quartiles(engines[name][:count], "believed")[1] if name in engines else None
             row.append(" / ".join(_number(middle[column - 1]) for column in columns) if middle is not None else "")
         rows.append(row)
-    counts = [min(len(engines[other]) for other in names if other in engines) for engines in found.values()]
     return markdown(["engine", *(f"{name}, {count} repeats" for name, count in zip(found, counts, strict=True))], rows)
 
 

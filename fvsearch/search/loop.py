@@ -127,7 +127,7 @@ class _Search:
                 self._tell("waiting for the trials of others")
                 time.sleep(POLL)
                 continue
-            self._tell_progress("searching")
+            self._tell("searching")
             for record, outcome in jobs.ended():
                 self._receive(jobs, screen, record, outcome)
 
