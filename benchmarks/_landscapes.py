@@ -10,6 +10,7 @@ archs were drawn from:
     off-10, off-30 true costs lie off the predicted ones by 10 or 30 percent, each arch's by itself
     network        accuracy is a random network of the params, with as much of a trend that rises in each: no log, parameters or macs in it
     unstructured   every arch's accuracy by itself: nothing can be learned; of five draws, in turn
+    steps          plateaus with jumps between them, by a random regression tree over the params; of twenty draws, in turn
 
 There are two tables (_table.py). These names are of the first, digits; `shapes-table`, `shapes-fitted-25` and so on are of the second.
 """
@@ -202,6 +203,27 @@ def unstructured(name: str, draw: int = 0) -> Numbers:
     return _like_table(name, norm.ppf([chance(arch, f"unstructured {draw}") for arch in whole(name).archs]))
 
 
+def steps(name: str, draw: int = 0) -> Numbers:
+    """(archs,) a random regression tree over the params, of depth 6: plateaus with jumps between them; spread as the table is."""
+    inputs, rng = whole(name).inputs, np.random.default_rng(draw)
+    values, leaves = np.empty(len(inputs)), [np.arange(len(inputs))]
+    for _ in range(6):
+        leaves = [part for rows in leaves for part in _split(inputs, rows, rng)]
+    for rows in leaves:
+        values[rows] = rng.standard_normal()
+    return _like_table(name, values)
+
+
+def _split(inputs: Numbers, rows: NDArray[np.int64], rng: np.random.Generator) -> list[NDArray[np.int64]]:
+    """Archs parted at a param's value, both by chance; whole where they are all alike."""
+    differing = np.flatnonzero(np.ptp(inputs[rows], axis=0))
+    if not len(differing):
+        return [rows]
+    column = inputs[rows, rng.choice(differing)]
+    low = column <= rng.choice(np.unique(column)[:-1])
+    return [rows[low], rows[~low]]
+
+
 def _like_table(name: str, values: Numbers) -> Numbers:
     known = table(name)
     return np.asarray(np.clip(known.top1.mean() + known.spread * _standard(values), LEAST, MOST))
@@ -260,6 +282,9 @@ def _real(name: str, feasible: float = 0.5) -> Landscape:
     return Landscape(name, listed, known.archs, rows, known.top1.mean(axis=1), measured, throughput, trainings=known.top1)
 
 
+DRAWN: dict[str, tuple[Callable[..., Numbers], int]] = {"unstructured": (unstructured, 5), "steps": (steps, 20)}
+"""Accuracies that are by chance alone, and how many draws of them are searched: in one some engine is lucky, or is not."""
+
 KINDS: dict[str, Callable[[str], Landscape]] = {
     "table": _real,
     "fitted-25": lambda name: _over_space(name, fitted),
@@ -269,7 +294,7 @@ KINDS: dict[str, Callable[[str], Landscape]] = {
     "noisy": lambda name: _over_space(name, fitted, noise=2.0),
     "off-10": lambda name: _over_space(name, fitted, off=0.1),
     "off-30": lambda name: _over_space(name, fitted, off=0.3),
-    "unstructured": lambda name: _over_space(name, unstructured),
+    **{kind: functools.partial(_over_space, top1=top1) for kind, (top1, _) in DRAWN.items()},
 }
 """Each of any table, by the table's name."""
 
@@ -279,13 +304,10 @@ LANDSCAPES: dict[str, tuple[str, str]] = {
 """By name: of which table, and what."""
 
 
-DRAWS = 5
-"""Of a landscape that is by chance alone: in one of them some engine is lucky, whose first archs are the same in each repeat."""
-
-
 def drawn(name: str, repeat: int) -> str:
     """The landscape that a repeat searches: where it is by chance alone, one of several draws."""
-    return f"{name}#{repeat % DRAWS}" if LANDSCAPES[name][1] == "unstructured" else name
+    kind = LANDSCAPES[name][1]
+    return f"{name}#{repeat % DRAWN[kind][1]}" if kind in DRAWN else name
 
 
 @functools.cache
@@ -293,4 +315,4 @@ def landscape(name: str) -> Landscape:
     """By name, or by the name of one of its draws; made once a process."""
     name, _, draw = name.partition("#")
     of, kind = LANDSCAPES[name]
-    return _over_space(of, functools.partial(unstructured, draw=int(draw))) if draw else KINDS[kind](of)
+    return _over_space(of, functools.partial(DRAWN[kind][0], draw=int(draw))) if draw else KINDS[kind](of)

@@ -45,6 +45,9 @@ _MOST_STARTS = 32
 _ALIKE = 1e-3
 """Starts that promise as much but for this, in standard deviations of accuracy, are drawn from."""
 
+_TIED = 1e-9
+"""Shares by which gaps between starts differ for their rounding alone."""
+
 
 class FrontEngine:
     """Proposes by expected hypervolume improvement over all archs that meet the budget as predicted.
@@ -196,7 +199,8 @@ class FrontEngine:
         # Both ends first; of equal gaps the least, which of most costs is soonest told.
         gaps[[0, -1]] *= 2
         rows = np.flatnonzero(left)
-        off = np.abs(position[rows] - targets[np.argmax(gaps)])
+        target = targets[np.argmax(gaps >= gaps.max() * (1 - _TIED))]
+        off = np.abs(position[rows] - target)
         near = rows[off <= max(off.min(), _NEAR * (high - low))]
         promise = self._encoder.promise(self._inputs(candidates)[near])
         best = near[promise >= promise.max() - _ALIKE]

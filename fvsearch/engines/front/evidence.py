@@ -19,6 +19,12 @@ Numbers: TypeAlias = NDArray[np.float64]
 _LOOKED_AT = 20_000
 """Archs that the spread of features is taken from."""
 
+_FARTHEST = 2.0
+"""Spreads from the middle beyond which an arch's size says no more of how its trainings differ.
+
+On the digits of docs/search.md seeds differ by about one and a half times as much at the smaller end as at the larger, and not surely by
+more beyond it. Without an end the smallest archs of a large space, five spreads out, were taken for six times as noisy as the middle."""
+
 
 class Observation(NamedTuple):
     """What trainings told of an arch.
@@ -74,7 +80,7 @@ class Encoder:
             values=np.minimum(np.array([one.value for one in observations], float), self._chance),
             trainings=np.array([one.trainings for one in observations], float),
             rungs=np.array([0 if one.epochs is None else 1 + rungs.index(one.epochs) for one in observations], np.int64),
-            sizes=self._scale.plain(features(archs, self._shape), "macs"),
+            sizes=np.clip(self._scale.plain(features(archs, self._shape), "macs"), -_FARTHEST, _FARTHEST),
             # What is learned falls as accuracy rises.
             slopes=-self._scale.slopes,
             scatter=np.array([math.nan if one.scatter is None else one.scatter for one in observations], float),

@@ -48,7 +48,7 @@ class Evidence(NamedTuple):
         values: (observations,).
         trainings: (observations,) that each value is the mean of.
         rungs: (observations,): 0 where it was trained to the end, else a number of the rung.
-        sizes: (observations,) of the archs, in units of their spread: trainings of small ones differ more.
+        sizes: (observations,) of the archs, in units of their spread, as far as it matters: trainings of small ones differ more.
         slopes: (features,) by which values are expected to change with inputs, in standard deviations of the values.
         scatter: (observations,) sum of the squares by which the trainings differ from their mean; NaN where that is not known.
     """
@@ -126,7 +126,7 @@ PRIORS: dict[str, Prior] = {
     "length": Prior(0.7, 0.5),
     "own": Prior(0.15, 0.5),
     "noise": Prior(0.55, 0.6),
-    "calming": Prior(0.2, 0.6),
+    "calming": Prior(0.2, 0.3),
     "early": Prior(0.6, 0.7),
 }
 """In units of the observations' standard deviation; the length in that of the distance of two archs drawn from the space.

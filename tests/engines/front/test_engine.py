@@ -529,6 +529,23 @@ def test_a_budget_may_be_named_only_where_it_is_not_met(starts):
     assert all(Table().costs(STUDY.space.arch(params))["memory"] <= 60 for params, _ in found)
 
 
+def test_where_it_starts_does_not_depend_on_the_unit_of_a_cost():
+    class Units(Table):
+        def __init__(self, unit):
+            self.unit = unit
+
+        def costs(self, arch):
+            return {"memory": 2 ** (super().costs(arch)["memory"] / 16) / self.unit}
+
+        def violations(self, costs):
+            return {"memory": costs["memory"] * self.unit / 16 - 1}
+
+    for power in range(-20, 21):
+        costs = Units(math.exp(power))
+        starts = [costs.costs(STUDY.space.arch(params))["memory"] * costs.unit for params in ask(make_engine(STUDY, costs), 4)]
+        assert starts == pytest.approx([2, 16, 4, 8])
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf, None, "1 GiB"])
 def test_costs_that_are_no_numbers_are_a_sentence(value):
     class Broken(Table):

@@ -5,6 +5,10 @@ import math
 import numpy as np
 import pytest
 
+from fvsearch import load_study
+from fvsearch.costs.predictor import Predictor
+from fvsearch.engines.front.archs import costs_of, drawn_archs
+from fvsearch.engines.front.evidence import Encoder, Observation
 from fvsearch.engines.front.mixture import Mixture
 from fvsearch.engines.front.surrogate import PRIORS, Evidence, Surrogate
 
@@ -245,3 +249,16 @@ def test_without_features_all_archs_are_one():
     mean, deviation = surrogate.posterior(np.zeros((3, 0)))
     assert mean == pytest.approx([2.5] * 3, abs=0.3)
     assert len(set(deviation.tolist())) == 1
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_only_the_smallest_arch_of_a_space_loses_is_not_taken_for_noise(seed):
+    study, rng = load_study("reinvestment-shapes"), np.random.default_rng(seed)
+    drawn = drawn_archs(study.space, 3000, np.random.default_rng(0))
+    memory = costs_of(drawn, Predictor.unmeasured(study))["memory"]
+    rows = np.concatenate([[memory.argmin()], rng.choice(np.delete(np.arange(len(drawn)), memory.argmin()), 19, replace=False)])
+    reached = 0.8 - 0.3 * (memory.min() / memory[rows]) ** 2 + 0.01 * rng.standard_normal(20)
+    observations = [Observation(drawn.arch(int(row)), -value) for row, value in zip(rows, reached, strict=True)]
+    mean, _ = Mixture(Encoder(study).evidence(observations)).observed()
+    assert reached[0] == pytest.approx(0.5, abs=0.05)
+    assert -mean[0] == pytest.approx(reached[0], abs=0.1), "others reach .8"
