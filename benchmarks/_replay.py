@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 from _from_list import FromList
-from _landscapes import Landscape, drawn, landscape, table
+from _landscapes import LANDSCAPES, Landscape, drawn, landscape, table
 from _oracle import Oracle
 from _scores import Score
 from _variants import CHANGES
@@ -31,7 +31,7 @@ class Searcher(NamedTuple):
         proposer: Settings of the engine.
         refuses: Whether what is infeasible as predicted is refused before it is trained.
         starts: Trials spread over predicted memory before the engine is asked; the engine's own number unless given.
-        most: Trials, where a suggestion takes so long that more are not worth it.
+        slow: Whether a suggestion takes a second, so that as many trials as others have are not worth it.
         knows: Whether it knows the truth, so that no noise and no seed makes a difference.
         changed: What the engine is changed by while it searches.
     """
@@ -39,16 +39,16 @@ class Searcher(NamedTuple):
     proposer: Proposer
     refuses: bool = True
     starts: int | None = None
-    most: int = sys.maxsize
+    slow: bool = False
     knows: bool = False
     changed: Callable[[], AbstractContextManager[Any]] = contextlib.nullcontext
 
 
 SEARCHERS: dict[str, Searcher] = {
     **{sampler: Searcher(Proposer(name="optuna", sampler=sampler), refuses=False) for sampler in ("random", "nsga2", "tpe")},
-    "gp": Searcher(Proposer(name="optuna", sampler="gp"), refuses=False, most=33),
+    "gp": Searcher(Proposer(name="optuna", sampler="gp"), refuses=False, slow=True),
     **{f"{sampler}+refusal": Searcher(Proposer(name="optuna", sampler=sampler)) for sampler in ("random", "nsga2", "tpe")},
-    "gp+refusal": Searcher(Proposer(name="optuna", sampler="gp"), most=33),
+    "gp+refusal": Searcher(Proposer(name="optuna", sampler="gp"), slow=True),
     "tpe+refusal+starts": Searcher(Proposer(name="optuna", sampler="tpe"), starts=8),
     "spread": Searcher(Proposer(name="optuna", sampler="random"), starts=sys.maxsize),
     "front": Searcher(Proposer(name="front")),
@@ -57,6 +57,11 @@ SEARCHERS: dict[str, Searcher] = {
     "oracle": Searcher(Proposer(name="front"), refuses=False, knows=True),
 }
 """By name; "spread" is archs spread over predicted memory, and no model."""
+
+
+def most(name: str, searcher: str) -> int:
+    """Trials of a replay at most; a whole space takes longest."""
+    return sys.maxsize if not SEARCHERS[searcher].slow else 33 if LANDSCAPES[name][1] == "table" else 16
 
 
 def replay(name: str, searcher: str, repeat: int, trials: int) -> dict[str, list[float]]:
@@ -68,13 +73,13 @@ def replay(name: str, searcher: str, repeat: int, trials: int) -> dict[str, list
         repeat: Seeds the engine, and says which noise archs have.
         trials: The baseline's counted in.
     """
-    name, who = drawn(name, repeat), SEARCHERS[searcher]
+    trials, name, who = min(trials, most(name, searcher)), drawn(name, repeat), SEARCHERS[searcher]
     with who.changed():
-        found = _replay(name, who, repeat, min(trials, who.most))
+        found = _replay(name, who, repeat, trials)
     if who.knows:
         found["seen"] = found["trained"]
     # What has nothing left to try has found what there is.
-    return {what: won + won[-1:] * (min(trials, who.most) - len(won)) for what, won in found.items()}
+    return {what: won + won[-1:] * (trials - len(won)) for what, won in found.items()}
 
 
 def _replay(name: str, who: Searcher, repeat: int, trials: int) -> dict[str, list[float]]:

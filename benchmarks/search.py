@@ -26,7 +26,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
 from _landscapes import LANDSCAPES, drawn
-from _replay import SEARCHERS, replay
+from _replay import SEARCHERS, most, replay
 from _scores import optimum
 from _search_pages import Found, Won, plot, shown, write_page
 from _table import table_path
@@ -115,7 +115,7 @@ def read(folder: Path, trials: int) -> dict[Task, Won]:
         if engine not in SEARCHERS or name not in LANDSCAPES or made_of != table_hash(name):
             continue
         won = json.loads(path.read_text())
-        if len(won["seen"]) >= min(trials, SEARCHERS[engine].most):
+        if len(won["seen"]) >= min(trials, most(name, engine)):
             found[name, engine, int(path.stem)] = {what: values[:trials] for what, values in won.items()}
     return found
 

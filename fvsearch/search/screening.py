@@ -18,6 +18,10 @@ from fvsearch.study.budgets import is_met
 MAX_REFUSALS = 200
 """Suggestions refused in a row before an unseen feasible arch is drawn instead: no engine can hold a search up."""
 
+MAX_REFUSALS_OF = {"gp": 5}
+"""The same of Optuna's samplers that take a second for each. Gaussian processes suggest an arch dozens of times over, under other params of
+stages that it does not have."""
+
 
 class Candidate(Record, frozen=True, kw_only=True):
     """An arch that may be trained: within budget as predicted, and new, or paused before the epochs that its engine now asks for.
@@ -61,6 +65,7 @@ class Screen:
         self._outcomes = Outcomes()
         self._repeats: defaultdict[str, list[Params]] = defaultdict(list)
         self._suggested: dict[str, Params] = {}
+        self._max_refusals = MAX_REFUSALS_OF.get(study.engine.sampler, MAX_REFUSALS) if study.engine.name == "optuna" else MAX_REFUSALS
         # The front engine spreads its starts itself, for it counts what else was evaluated.
         count = study.engine.num_starts if study.engine.name != "front" else 0
         spread = spread_over_memory(study, predictor, count) if count else []
@@ -85,7 +90,7 @@ class Screen:
         for arch in self._starts:
             if arch.arch_hash not in self._outcomes:
                 return self._candidate(arch)
-        for _ in range(MAX_REFUSALS):
+        for _ in range(self._max_refusals):
             suggestion = self._engine.ask()
             if not isinstance(suggestion, Suggestion):
                 return suggestion

@@ -1,10 +1,12 @@
 from collections.abc import Mapping
 
+import pytest
+
 from fvsearch.archs.space import Param, Params
 from fvsearch.costs.predictor import Predictor
 from fvsearch.engines import Completed, Done, Infeasible, Outcome, Suggestion, Wait
 from fvsearch.library import load_study
-from fvsearch.search.screening import MAX_REFUSALS, Candidate, Screen
+from fvsearch.search.screening import MAX_REFUSALS, MAX_REFUSALS_OF, Candidate, Screen
 from fvsearch.testing import tiny_arch, tiny_study
 
 SMALL, LARGE = {"stages.0.depth": 1}, {"stages.0.depth": 2, "stages.0.width": 64, "stages.1.depth": 2, "stages.1.width": 64}
@@ -72,14 +74,15 @@ def test_an_arch_that_is_running_is_told_when_it_ends() -> None:
     assert engine.told == [(SMALL, DONE), (SMALL | {"stages.1.pooling": "max"}, DONE)]
 
 
-def test_an_engine_that_keeps_asking_for_the_impossible_does_not_hold_the_search_up() -> None:
+@pytest.mark.parametrize(("sampler", "most"), [("nsga2", MAX_REFUSALS), ("gp", MAX_REFUSALS_OF["gp"])])
+def test_an_engine_that_keeps_asking_for_the_impossible_does_not_hold_the_search_up(sampler: str, most: int) -> None:
     engine = Scripted(LARGE)
-    found = screen(engine)
+    found = screen(engine, f"engine.sampler={sampler}")
     candidate = found.next()
     assert isinstance(candidate, Candidate)
     assert candidate.params != LARGE
-    assert found.refused == len(engine.told) == MAX_REFUSALS
-    assert candidate == screen(Scripted(LARGE)).next(), "the same draw for the same seed and history"
+    assert found.refused == len(engine.told) == most
+    assert candidate == screen(Scripted(LARGE), f"engine.sampler={sampler}").next(), "the same draw for the same seed and history"
 
 
 def test_an_exhausted_space_is_a_normal_end() -> None:
