@@ -20,7 +20,7 @@ from fvsearch.engines.base import Completed, Costs, Done, Outcome, Stopped, Sugg
 from fvsearch.engines.front import check_front
 from fvsearch.engines.front.archs import Archs
 from fvsearch.engines.front.axes import Axes
-from fvsearch.engines.front.candidates import Candidates, WithMacs, along, neighbours, of_list, of_space
+from fvsearch.engines.front.candidates import Candidates, WithMacs, along, known_costs, neighbours, of_list, of_space
 from fvsearch.engines.front.evidence import Encoder
 from fvsearch.engines.front.judge import Judge, Told
 from fvsearch.engines.front.surrogate import Inputs
@@ -44,6 +44,9 @@ _MOST_STARTS = 32
 
 _ALIKE = 1e-3
 """Starts that promise as much but for this, in standard deviations of accuracy, are drawn from."""
+
+_OTHER_UNIT = 30.0
+"""Times by which what is measured of a cost does not err from what was predicted."""
 
 _TIED = 1e-9
 """Shares by which gaps between starts differ for their rounding alone."""
@@ -117,6 +120,22 @@ class FrontEngine:
         arch = self._arch(params)
         if arch.arch_hash not in self._told:
             self._pending[arch.arch_hash] = arch
+
+    def far_off(self) -> dict[str, float]:
+        """How many times as much as was predicted was told of a cost, the median over archs; of costs that must be in other units."""
+        known = [(one.arch, one.outcome.values) for one in self._told.values() if isinstance(one.outcome, Completed)]
+        if not known or not self._known_objectives:
+            return {}
+        predicted = known_costs(self._encoder.archs([arch for arch, _ in known]), self._costs)
+        found: dict[str, float] = {}
+        for index, objective in enumerate(self._study.objectives):
+            if objective.name in self._known_objectives:
+                told = np.array([values[index] for _, values in known])
+                with np.errstate(divide="ignore", invalid="ignore"):
+                    times = float(np.median(told / predicted[objective.name]))
+                if 0 < times < np.inf and not 1 / _OTHER_UNIT < times < _OTHER_UNIT:
+                    found[objective.name] = times
+        return found
 
     def forget(self) -> None:
         """Forget all that was told and asked for; what was computed of the space stays."""

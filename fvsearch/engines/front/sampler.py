@@ -2,6 +2,7 @@
 
 import math
 import threading
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -60,6 +61,7 @@ class FrontSampler(BaseSampler):
         self._study, self._costs, self._engine = study, costs, FrontEngine(study, costs)
         self._space: dict[str, BaseDistribution] = {path: CategoricalDistribution(found) for path, found in self._choices.items()}
         self._random = RandomSampler(seed=study.seed % 2**32)
+        self._warned = False
         # Threads of one study share its sampler.
         self._lock = threading.Lock()
 
@@ -90,6 +92,7 @@ class FrontSampler(BaseSampler):
                 if other.number != trial.number:
                     self._tell(other)
             answer = self._engine.ask()
+            self._warn_of_units()
             params: Params = answer.params if isinstance(answer, Suggestion) else self._drawn(study, trial, search_space)
             # What was enqueued is trained instead. Other processes, and this one, count it as taken from now on.
             study._storage.set_trial_system_attr(trial._trial_id, _PROPOSED, params | trial.system_attrs.get("fixed_params", {}))
@@ -111,6 +114,18 @@ class FrontSampler(BaseSampler):
                 f"the directions of the Optuna study must be {ours}, those of the objectives {names}, but got {theirs}; "
                 "give `directions=[o.direction for o in study.objectives]` to create_study"
             )
+
+    def _warn_of_units(self) -> None:
+        """Once: a cost that trials have in another unit than it is predicted in misleads all proposals."""
+        if self._warned or not (off := self._engine.far_off()):
+            return
+        self._warned = True
+        times = " and ".join(f"{name} is {value:.2g} times as much" for name, value in off.items())
+        warnings.warn(
+            f"FrontSampler is misled: as trials have it, {times} as predicted (medians); return costs in the units that `costs` predict "
+            "them in, which is bytes of memory unless they are your own",
+            stacklevel=2,
+        )
 
     def _tell(self, trial: FrozenTrial) -> None:
         """What became of a trial, or that it runs; one that suggested other params is no business of this sampler."""

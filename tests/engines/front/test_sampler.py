@@ -1,6 +1,7 @@
 """The front engine as an Optuna sampler: Optuna's own conformance tests, and what they do not ask."""
 
 import pickle
+import re
 
 import optuna
 import pytest
@@ -199,3 +200,21 @@ def test_another_process_sees_what_was_proposed_before_it_is_suggested():
 
 def test_any_seed_will_do():
     FrontSampler(STUDY, seed=2**40)
+
+
+@pytest.mark.parametrize("times", [2.0**-20, 1000])
+def test_costs_in_another_unit_are_said_once(times):
+    def in_other_units(trial):
+        accuracy, memory = objective(trial)
+        return accuracy, memory * times
+
+    found = search(FrontSampler(STUDY))
+    with pytest.warns(UserWarning, match=re.escape(f"memory is {times:.2g} times as much as predicted")) as warned:
+        found.optimize(in_other_units, n_trials=6)
+    assert len(warned) == 1
+
+
+def test_costs_that_are_measured_to_be_some_times_as_predicted_are_taken_as_they_are():
+    found = search(FrontSampler(STUDY))
+    found.optimize(lambda trial: (objective(trial)[0], objective(trial)[1] * 8), n_trials=4)
+    assert len(found.trials) == 4
