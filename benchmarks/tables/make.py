@@ -16,7 +16,9 @@ The file holds, as JSON lines, what each run of this script was made with ("prov
 """
 
 import argparse
+import contextlib
 import datetime
+import fcntl
 import itertools
 import json
 import math
@@ -61,20 +63,35 @@ def main() -> None:
     sys.path.insert(0, str(HERE.parent.parent))
     study = load_study(str(HERE / f"{options.name}.toml"))
     predictor, steps = Predictor(study), len(load_search_splits(study.data).train.labels) // study.recipe.batch_size
-    out = options.out or HERE / f"{options.name}.jsonl"
-    done = trained(out)
     archs = dict.fromkeys([study.baseline, *itertools.islice(spread(study, predictor), options.archs)])
     wanted = [(arch, repeat) for arch in archs for repeat in range(options.repeats)]
-    missing = [(arch, repeat) for arch, repeat in wanted if (layout(study, arch), repeat) not in done]
     told = False
-    for arch, repeat in track(missing, "Trainings", disable=not sys.stderr.isatty()):
-        seed = derive_seed(study.seed, arch.arch_hash, repeat)
-        result = train(study, arch, seed)
-        with out.open("a") as file:
-            if not told:
-                file.write(json.dumps({"provenance": provenance(result)}) + "\n")
-                told = True
-            file.write(json.dumps(row(study, predictor, steps, arch, repeat, seed, result)) + "\n")
+    with owned(options.out or HERE / f"{options.name}.jsonl") as out:
+        done = trained(out)
+        missing = [(arch, repeat) for arch, repeat in wanted if (layout(study, arch), repeat) not in done]
+        for arch, repeat in track(missing, "Trainings", disable=not sys.stderr.isatty()):
+            seed = derive_seed(study.seed, arch.arch_hash, repeat)
+            result = train(study, arch, seed)
+            with out.open("a") as file:
+                if not told:
+                    file.write(json.dumps({"provenance": provenance(result)}) + "\n")
+                    told = True
+                file.write(json.dumps(row(study, predictor, steps, arch, repeat, seed, result)) + "\n")
+
+
+@contextlib.contextmanager
+def owned(path: Path) -> Iterator[Path]:
+    """A file that no other process adds to while the block runs.
+
+    Raises:
+        SystemExit: Another does.
+    """
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SystemExit(f"another process adds to {path}; give another file with --out") from None
+        yield path
 
 
 def trained(path: Path) -> set[tuple[str, int]]:
