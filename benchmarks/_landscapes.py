@@ -205,21 +205,21 @@ def unstructured(name: str, draw: int = 0) -> Numbers:
 
 def steps(name: str, draw: int = 0) -> Numbers:
     """(archs,) a random regression tree over the params, of depth 6: plateaus with jumps between them; spread as the table is."""
-    inputs, rng = whole(name).inputs, np.random.default_rng(draw)
-    values, leaves = np.empty(len(inputs)), [np.arange(len(inputs))]
+    params, rng = whole(name).inputs, np.random.default_rng(draw)
+    values, leaves = np.empty(len(params)), [np.arange(len(params))]
     for _ in range(6):
-        leaves = [part for rows in leaves for part in _split(inputs, rows, rng)]
+        leaves = [part for rows in leaves for part in _split(params, rows, rng)]
     for rows in leaves:
         values[rows] = rng.standard_normal()
     return _like_table(name, values)
 
 
-def _split(inputs: Numbers, rows: NDArray[np.int64], rng: np.random.Generator) -> list[NDArray[np.int64]]:
+def _split(params: Numbers, rows: NDArray[np.int64], rng: np.random.Generator) -> list[NDArray[np.int64]]:
     """Archs parted at a param's value, both by chance; whole where they are all alike."""
-    differing = np.flatnonzero(np.ptp(inputs[rows], axis=0))
+    differing = np.flatnonzero(np.ptp(params[rows], axis=0))
     if not len(differing):
         return [rows]
-    column = inputs[rows, rng.choice(differing)]
+    column = params[rows, rng.choice(differing)]
     low = column <= rng.choice(np.unique(column)[:-1])
     return [rows[low], rows[~low]]
 
