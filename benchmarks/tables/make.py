@@ -30,7 +30,7 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from rich.progress import track
 
@@ -65,23 +65,23 @@ def main() -> None:
     predictor, steps = Predictor(study), len(load_search_splits(study.data).train.labels) // study.recipe.batch_size
     archs = dict.fromkeys([study.baseline, *itertools.islice(spread(study, predictor), options.archs)])
     wanted = [(arch, repeat) for arch in archs for repeat in range(options.repeats)]
-    told = False
-    with owned(options.out or HERE / f"{options.name}.jsonl") as out:
-        done = trained(out)
+    path, told = options.out or HERE / f"{options.name}.jsonl", False
+    with owned(path) as file:
+        done = trained(path)
         missing = [(arch, repeat) for arch, repeat in wanted if (layout(study, arch), repeat) not in done]
         for arch, repeat in track(missing, "Trainings", disable=not sys.stderr.isatty()):
             seed = derive_seed(study.seed, arch.arch_hash, repeat)
             result = train(study, arch, seed)
-            with out.open("a") as file:
-                if not told:
-                    file.write(json.dumps({"provenance": provenance(result)}) + "\n")
-                    told = True
-                file.write(json.dumps(row(study, predictor, steps, arch, repeat, seed, result)) + "\n")
+            if not told:
+                file.write(json.dumps({"provenance": provenance(result)}) + "\n")
+                told = True
+            file.write(json.dumps(row(study, predictor, steps, arch, repeat, seed, result)) + "\n")
+            file.flush()
 
 
 @contextlib.contextmanager
-def owned(path: Path) -> Iterator[Path]:
-    """A file that no other process adds to while the block runs.
+def owned(path: Path) -> Iterator[IO[str]]:
+    """A file to add to, as no other process does while the block runs.
 
     Raises:
         SystemExit: Another does.
@@ -91,7 +91,7 @@ def owned(path: Path) -> Iterator[Path]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise SystemExit(f"another process adds to {path}; give another file with --out") from None
-        yield path
+        yield file
 
 
 def trained(path: Path) -> set[tuple[str, int]]:
